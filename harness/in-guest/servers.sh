@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by scripts in a guest: real SMB servers with all state on tmpfs, and
+# the client's mounts.
+#
+#   ksmbd_start               the kernel's server
+#   samba_start [MINPROTO]    Samba's smbd; NT1 unless told otherwise
+#   samba_kill, samba_run     smbd dies (-9), smbd comes back over the same state
+#   ksmbd_kill, ksmbd_run     the same for ksmbd: hard shutdown, start
+#   server_stop
+#   smb_mount VERS [OPTS] [DIR]
+#
+# $SRV is the share's directory as the server sees it, $MNT the mount point.
+# SRV_IP may be set to something else than 127.0.0.1.
+
+SRV=/mnt/srv
+MNT=/mnt/c
+SRV_STATE=/mnt/state
+SRV_IP=${SRV_IP:-127.0.0.1}
+SRV_KIND=
+export SRV MNT
+
+_srv_die() { echo "servers: $*" >&2; return 1; }
+
+_srv_dirs() {
+	mkdir -p "$SRV_STATE" "$SRV" "$MNT"
+	mountpoint -q "$SRV" || mount -t tmpfs -o size=75% srv "$SRV"
+	chmod 1777 "$SRV"
+}
+
+_port_busy() { (exec 9<> "/dev/tcp/$SRV_IP/445") 2> /dev/null; }
+
+_port_free() {
+	_port_busy || return 0
+	_srv_die "port 445 on $SRV_IP is taken by another server: $(ss -Hltnp 'sport = 445' 2> /dev/null)"
+}
+
+_port_wait() {
+	local i
+	for i in $(seq 100); do
+		_port_busy && return 0
+		sleep 0.1
+	done
+	_srv_die "$SRV_KIND does not answer on port 445 after 10 s"
+}
+
+# Debian's ksmbd-tools conflicts with samba, so the harness unpacks it for itself.
+_ksmbd_tool() {
+	local tool=$1 dir
+	shift
+	for dir in "${KSMBD_TOOLS:-}" "$REPO/build/tools/ksmbd/usr/sbin" /usr/sbin; do
+		if [ -n "$dir" ] && [ -x "$dir/$tool" ]; then
+			"$dir/$tool" "$@"
+			return
+		fi
+	done
+	_srv_die "$tool is missing: run harness/install"
+}
+
+ksmbd_run() {
+	_ksmbd_tool ksmbd.mountd -c "$SRV_STATE/ksmbd.conf" -u "$SRV_STATE/ksmbdpwd.db" \
+		> "$SRV_STATE/mountd.log" 2>&1 || { cat "$SRV_STATE/mountd.log" >&2; return 1; }
+	_port_wait
+}
+
+ksmbd_start() {
+	_port_free || return
+	SRV_KIND=ksmbd
+	_srv_dirs
+	# Not "smb3 encryption = yes": that would seal every SMB3 session.
+	cat > "$SRV_STATE/ksmbd.conf" <<-END
+	[global]
+		server min protocol = SMB2_10
+		server max protocol = SMB3_11
+		server signing = auto
+		smb2 leases = yes
+		smb2 max read = 4MB
+		smb2 max write = 4MB
+		tcp port = 445
+	[s]
+		path = $SRV
+		read only = no
+		create mask = 0777
+		directory mask = 0777
+		vfs objects = streams_xattr acl_xattr
+	END
+	: > "$SRV_STATE/ksmbdpwd.db"
+	_ksmbd_tool ksmbd.adduser -a root -p pw -i "$SRV_STATE/ksmbdpwd.db" \
+		-c "$SRV_STATE/ksmbd.conf" > "$SRV_STATE/adduser.log" 2>&1 ||
+		{ cat "$SRV_STATE/adduser.log" >&2; return 1; }
+	ksmbd_run
+}
+
+# A hard reset drops every connection and open file.
+ksmbd_kill() {
+	pkill -KILL -x ksmbd.mountd
+	echo hard > /sys/class/ksmbd-control/kill_server 2> /dev/null
+	local i
+	for i in $(seq 100); do
+		_port_busy || return 0
+		sleep 0.1
+	done
+	_srv_die "ksmbd still answers after its shutdown"
+}
+
+samba_run() {
+	rm -f "$SRV_STATE"/samba/pid/*
+	setsid smbd --foreground --no-process-group --debug-stdout -d 1 \
+		-s "$SRV_STATE/smb.conf" > "$SRV_STATE/smbd.log" 2>&1 < /dev/null &
+	SMBD_PID=$!
+	disown $SMBD_PID		# no "Killed" message from the shell
+	_port_wait || { tail -n 20 "$SRV_STATE/smbd.log" >&2; return 1; }
+}
+
+samba_start() {
+	_port_free || return
+	SRV_KIND=samba
+	_srv_dirs
+	local d
+	for d in lock state cache pid private ncalrpc usershares; do
+		mkdir -p "$SRV_STATE/samba/$d"
+	done
+	chmod 700 "$SRV_STATE/samba/private"
+	cat > "$SRV_STATE/smb.conf" <<-END
+	[global]
+		server min protocol = ${1:-NT1}
+		server signing = auto
+		ntlm auth = yes
+		security = user
+		map to guest = never
+		lock directory = $SRV_STATE/samba/lock
+		state directory = $SRV_STATE/samba/state
+		cache directory = $SRV_STATE/samba/cache
+		pid directory = $SRV_STATE/samba/pid
+		private dir = $SRV_STATE/samba/private
+		ncalrpc dir = $SRV_STATE/samba/ncalrpc
+		usershare path = $SRV_STATE/samba/usershares
+		log level = 1
+		load printers = no
+		printcap name = /dev/null
+		disable spoolss = yes
+		unix extensions = yes
+		min receivefile size = 0
+		ea support = yes
+		store dos attributes = yes
+	[s]
+		path = $SRV
+		read only = no
+		create mask = 0777
+		directory mask = 0777
+	END
+	printf 'pw\npw\n' | smbpasswd -c "$SRV_STATE/smb.conf" -s -a root \
+		> "$SRV_STATE/smbpasswd.log" 2>&1 ||
+		{ cat "$SRV_STATE/smbpasswd.log" >&2; return 1; }
+	samba_run
+}
+
+samba_kill() {
+	pkill -KILL -x smbd
+	local i
+	for i in $(seq 100); do
+		pgrep -x smbd > /dev/null || return 0
+		sleep 0.05
+	done
+	_srv_die "smbd does not die"
+}
+
+server_stop() {
+	case $SRV_KIND in
+	ksmbd) ksmbd_kill ;;
+	samba) samba_kill ;;
+	esac
+	SRV_KIND=
+}
+
+smb_mount() {
+	mount -t cifs "//$SRV_IP/s" "${3:-$MNT}" \
+		-o "username=root,password=pw,ip=$SRV_IP,vers=$1${2:+,$2}"
+}
