@@ -144,6 +144,58 @@ take_lock()
 }
 
 #
+# Debian packages from a suite that the machine does not list: from its own
+# mirror, through lists of our own, so that nothing of its set-up changes.
+#
+
+# debian_mirror: the URI of the machine's mirror, as apt knows it.
+debian_mirror()
+{
+	apt-get indextargets --format '$(RELEASE) $(REPO_URI) $(ORIGIN)' 2>/dev/null |
+		awk '$3 == "Debian" && $1 !~ /security/ { print $2; exit }' | grep . ||
+	grep -h -o -s -E 'https?://[^] ]+/debian/?( |$)' /etc/apt/sources.list \
+		/etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources |
+		head -n 1 | grep .
+}
+
+# suite_apt SUITE...: makes SUITE_APT, apt options for those suites alone, and
+# fetches their lists. Needs no root. suite_apt_done takes it all away.
+suite_apt()
+{
+	local mirror suite keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+	command -v apt-get >/dev/null || return
+	mirror=$(debian_mirror) || return
+	SUITE_DIR=$(mktemp -d "$BUILD/.apt.XXXXXX") || return
+	mkdir -p "$SUITE_DIR"/{lists,cache}/partial "$SUITE_DIR/cache/archives/partial"
+	for suite; do
+		echo "deb [signed-by=$keyring] $mirror $suite main"
+	done >"$SUITE_DIR/sources.list"
+	SUITE_APT=(-q -o "Dir::Etc::sourcelist=$SUITE_DIR/sources.list"
+		   -o Dir::Etc::sourceparts=/dev/null
+		   -o "Dir::State::lists=$SUITE_DIR/lists"
+		   -o "Dir::Cache=$SUITE_DIR/cache"
+		   -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any
+		   -o Acquire::Languages=none -o Acquire::Retries=1
+		   -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
+	apt-get "${SUITE_APT[@]}" update >>"$LOGS/apt.log" 2>&1
+}
+
+suite_apt_done() { [ -z "${SUITE_DIR:-}" ] || rm -rf "$SUITE_DIR"; SUITE_DIR=; }
+
+# suite_versions PACKAGE: what the suites have, newest first.
+suite_versions()
+{
+	apt-cache "${SUITE_APT[@]}" madison "$1" 2>/dev/null | awk '{ print $3 }' | sort -V -r -u
+}
+
+# suite_download DIR PACKAGE=VERSION
+suite_download()
+{
+	(cd "$1" && apt-get "${SUITE_APT[@]}" download "$2" >>"$LOGS/apt.log" 2>&1)
+}
+
+#
 # TAP. tap_begin FILE; tap_ok/tap_not_ok/tap_skip NAME [DETAIL]...; tap_end.
 # Details become comment lines. tap_end writes the plan and returns non-zero if
 # anything failed. Failures are shown on stderr as they come.
