@@ -3,12 +3,15 @@
 """What the benchmarks share: medians, goals, facts about machine and kernels.
 
 usage: bench.py fio DIR STOCK-IMAGE PATCHED-IMAGE > smb.json
+       bench.py counters DIR STOCK-IMAGE PATCHED-IMAGE > counters.json
 
-DIR holds a directory per measured boot, NN-stock or NN-patched, each with the
-fio reports that harness/in-guest/fio-round left and the load that the machine
-was under when it started.
+For fio, DIR holds a directory per measured boot, NN-stock or NN-patched, each
+with the fio reports that harness/in-guest/fio-round left and the load that the
+machine was under when it started.  For counters it holds stock and patched,
+each with what harness/in-guest/counters left.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -160,7 +163,158 @@ def fio(path, images):
             "unit": "MB/s", "rows": rows, "goals": goals}
 
 
+# --- counters ---------------------------------------------------------------
+
+# The client's way down begins in its encoders; what is on the stack above them
+# only (system calls, the page cache, netfs) serves files, not the network.
+VFS_OBJECTS = {"cifsfs", "dir", "file", "inode", "ioctl", "link", "readdir",
+               "xattr"}
+# Below these it is a matter of timing whose stack the work is done on: the
+# sender's, a later sender's, or that of a softirq that interrupted it.
+NOT_SENDING = {"__tcp_transmit_skb", "handle_softirqs", "__do_softirq",
+               "cifs_demultiplex_thread"}
+COUNTERS = (
+    ("sendmsg calls", "message", "calls of tcp_sendmsg_locked to port 445"),
+    ("cork toggles", "message", "calls of tcp_sock_set_cork for port 445"),
+    ("bytes copied", "byte written",
+     "bytes that the iov_iter copies of lib/iov_iter.c and skbuff.c moved below "
+     "a function of fs/smb/client, all but the system call's copy into the page "
+     "cache: headers too"),
+    ("copy passes", "MiB", "calls of sk_page_frag_refill for port 445: TCP "
+     "finding room for a piece to copy"),
+    ("page references", "MiB", "rises of a page's reference count from the "
+     "encoders down to TCP's queue"),
+    ("allocations", "MiB", "kmalloc, kmem_cache_alloc and page allocations "
+     "from the encoders down to TCP's queue"),
+    ("DMA maps", "MiB", "dma mappings towards the device, of the client's "
+     "network card, whoever's stack they are made on"),
+)
+
+
+class Histogram:
+    """What a hist trigger's file says: [(key, hits, {value: sum})]."""
+
+    def __init__(self, path):
+        with open(path, encoding="ascii", errors="replace") as f:
+            body = f.read()
+        dropped = re.search(r"^\s*Dropped:\s*(\d+)", body, re.M)
+        if not dropped:
+            die(f"{path}: not a histogram")
+        if int(dropped.group(1)):
+            die(f"{path}: {dropped.group(1)} entries did not fit: raise size=")
+        self.rows = []
+        for key, rest in re.findall(r"^\{(.*?)\}\s*(hitcount:.*)$", body,
+                                    re.M | re.S):
+            sums = {k: int(v) for k, v in
+                    re.findall(r"(\w+):\s*(\d+)", rest.splitlines()[0])}
+            self.rows.append((key, sums.pop("hitcount"), sums))
+
+    def hits(self, chosen=lambda key: True):
+        return sum(hits for key, hits, _ in self.rows if chosen(key))
+
+    def total(self, value, chosen=lambda key: True):
+        return sum(sums[value] for key, _, sums in self.rows if chosen(key))
+
+
+def functions(stack):
+    return [re.sub(r"\+0x.*", "", f.strip()) for f in stack.splitlines()[1:]
+            if f.strip()]
+
+
+def client_functions(image):
+    """Functions of fs/smb/client: all of them, and from the encoders down."""
+    objdir = re.sub(r"/arch/[^/]+/boot/[^/]+$", "", image)
+    objects = glob.glob(os.path.join(objdir, "fs/smb/client/*.o"))
+    everything, sending = set(), set()
+    for path in objects:
+        name = os.path.basename(path)[:-len(".o")]
+        out = subprocess.run(["nm", "--defined-only", path], check=False,
+                             capture_output=True, text=True).stdout
+        found = set(re.findall(r"^[0-9a-f]+ [tT] (\S+)$", out, re.M))
+        everything |= found
+        if name not in VFS_OBJECTS:
+            sending |= found
+    if not sending:
+        die(f"no functions in {objdir}/fs/smb/client/*.o")
+    return everything, sending
+
+
+def below(names):
+    """A test of stacks: does one of these functions send from here?"""
+    def test(stack):
+        found = set(functions(stack))
+        return bool(found & names) and not found & NOT_SENDING
+    return test
+
+
+def count(path, cache, image):
+    """Absolute counts of one kernel with one kind of cache."""
+    def hist(name):
+        return Histogram(os.path.join(path, cache, name))
+
+    with open(os.path.join(path, "client-device"), encoding="ascii") as f:
+        device = f.read().strip()
+    with open(os.path.join(path, cache, "fio.json"), encoding="utf-8") as f:
+        written = json.load(f)["jobs"][0]["write"]["io_bytes"]
+    everything, sending = map(below, client_functions(image))
+    sendmsg = hist("sendmsg")
+    copies = [hist("copy" + s) for s in ("", "_nocache", "_csum")]
+    return {
+        "written": written,
+        "message": hist("message").hits(),
+        "sent": sendmsg.total("bytes"),
+        "sendmsg calls": sendmsg.hits(),
+        "cork toggles": hist("cork").hits(),
+        "bytes copied": sum(h.total("bytes", everything) for h in copies),
+        "copy passes": hist("pass").hits(),
+        "page references": sum(
+            hist("page_ref_mod" + s).hits(sending)
+            for s in ("", "_unless", "_and_return")),
+        "allocations": sum(hist(s).hits(sending) for s in (
+            "kmalloc", "kmem_cache_alloc", "mm_page_alloc")),
+        # enum dma_data_direction: 0 both ways, 1 to the device
+        "DMA maps": hist("map").hits(
+            lambda key: f" {device}," in key and
+            re.search(r"dir:\s*[01]\b", key)),
+    }
+
+
+def counters(path, images):
+    caches = ("none", "strict")
+    raw = {c: {kind: count(os.path.join(path, kind), c, image)
+               for kind, image in zip(KINDS, images)} for c in caches}
+    for c in caches:
+        for kind in KINDS:
+            r = raw[c][kind]
+            if not r["message"] or r["sent"] < r["written"]:
+                die(f"{kind}, cache={c}: counted {r['message']} messages and "
+                    f"{r['sent']} bytes sent for {r['written']} written")
+    rows = []
+    for name, per, what in COUNTERS:
+        row = {"counter": name, "per": per, "what": what}
+        for c in caches:
+            row[c] = {}
+            for kind in KINDS:
+                r = raw[c][kind]
+                base = {"message": r["message"], "byte written": r["written"],
+                        "MiB": r["written"] / (1 << 20)}[per]
+                row[c][kind] = r[name] / base
+        rows.append(row)
+    goals = []
+    for c in caches:
+        for row, figure, target in ((rows[0], "sendmsg-per-message", 1),
+                                    (rows[1], "cork-per-message", 0)):
+            goals.append(goal(f"{figure}-{c}", row[c]["patched"], "calls",
+                              "<=", target))
+    return {"benchmark": "counters", "machine": machine(),
+            "kernels": kernels(images), "caches": caches,
+            "mib": raw["none"]["stock"]["written"] >> 20, "raw": raw,
+            "rows": rows, "goals": goals}
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 5 or sys.argv[1] != "fio":
+    measure = {"fio": fio, "counters": counters}
+    if len(sys.argv) != 5 or sys.argv[1] not in measure:
         sys.exit(__doc__)
-    json.dump(fio(sys.argv[2], sys.argv[3:]), sys.stdout, indent=1)
+    json.dump(measure[sys.argv[1]](sys.argv[2], sys.argv[3:]), sys.stdout,
+              indent=1)
