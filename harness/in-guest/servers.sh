@@ -12,7 +12,7 @@
 # $SRV is the share's directory as the server sees it, $MNT the mount point.
 # SRV_IP may be set to something else than 127.0.0.1.
 
-SRV=/mnt/srv
+SRV=/mnt/srv/s
 MNT=/mnt/c
 SRV_STATE=/mnt/state
 SRV_IP=${SRV_IP:-127.0.0.1}
@@ -22,8 +22,10 @@ export SRV MNT
 _srv_die() { echo "servers: $*" >&2; return 1; }
 
 _srv_dirs() {
-	mkdir -p "$SRV_STATE" "$SRV" "$MNT"
-	mountpoint -q "$SRV" || mount -t tmpfs -o size=75% srv "$SRV"
+	mkdir -p "$SRV_STATE" "${SRV%/*}" "$MNT"
+	# The share is not the mount point itself: ksmbd lists that as empty.
+	mountpoint -q "${SRV%/*}" || mount -t tmpfs -o size=75% srv "${SRV%/*}"
+	mkdir -p "$SRV"
 	chmod 1777 "$SRV"
 }
 
