@@ -45,7 +45,8 @@ short() { case $1 in "$PWD"/*) echo "${1#"$PWD"/}" ;; *) echo "$1" ;; esac; }
 # progress WHAT LOG COMMAND...
 # Runs a long command with its output in LOG and says how it is getting on: on
 # a terminal by the second, elsewhere by the minute. When it fails, shows
-# what the log says of it. Returns the command's status.
+# what the log says of it, unless PROGRESS_QUIET is set and the caller will.
+# Returns the command's status.
 progress()
 {
 	local what=$1 log=$2 pid rc t0=$SECONDS every=60 next=0 lines
@@ -76,6 +77,7 @@ progress()
 	if [ $rc -eq 0 ]; then
 		say "    done in $((SECONDS - t0)) s"
 	else
+		[ -z "${PROGRESS_QUIET:-}" ] || return $rc
 		say "    failed after $((SECONDS - t0)) s (status $rc)"
 		grep -E -i -m 5 'error|fatal|\*\*\*|unable to|cannot' "$log" |
 			sed 's/^/    | /' >&2 || tail -n 5 "$log" | sed 's/^/    | /' >&2
