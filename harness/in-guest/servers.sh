@@ -49,7 +49,7 @@ _port_wait() {
 _ksmbd_tool() {
 	local tool=$1 dir
 	shift
-	for dir in "${KSMBD_TOOLS:-}" "$REPO/build/tools/ksmbd/usr/sbin" /usr/sbin; do
+	for dir in "${KSMBD_TOOLS:-}" "$BUILD/tools/ksmbd/usr/sbin" /usr/sbin; do
 		if [ -n "$dir" ] && [ -x "$dir/$tool" ]; then
 			"$dir/$tool" "$@"
 			return
