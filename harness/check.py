@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What `make check` has to parse.
+
+  check.py warnings STOCK-LOG STOCK-SRC LOG SRC     each new warning: FILE<tab>LINE
+  check.py maintainers BASE-MAINTAINERS MAINTAINERS each path on stdin that no
+                                                    entry added since covers
+"""
+
+import collections
+import os
+import re
+import sys
+
+WARNING = re.compile(r"^(\S+?):(\d+):(?:\d+:)? ((?:fatal )?(?:warning|error): .*)")
+KDOC = re.compile(r"^((?:Warning|Error)): (\S+?):(\d+) (.*)")
+
+
+def warnings(log, src):
+    """(file, text without numbers) -> the lines that say so."""
+    found = collections.defaultdict(list)
+    seen = set()
+    src = os.path.realpath(src) + "/"
+    with open(log, errors="replace", encoding="utf-8") as f:
+        for line in f:
+            line = line.rstrip()
+            m = KDOC.match(line)
+            if m:
+                path, text = m.group(2), m.group(1) + ": " + m.group(4)
+            else:
+                m = WARNING.match(line)
+                if not m:
+                    continue
+                path, text = m.group(1), m.group(3)
+            # Named from the source, from above, or relative to the object directory.
+            if path.startswith(src):
+                path = path[len(src):]
+            path = re.sub(r"^(\.\./)+(linux/)?|^\./", "", path)
+            # A header's warning comes again with each file that includes it.
+            if line in seen:
+                continue
+            seen.add(line)
+            found[path, re.sub(r"\d+", "N", text)].append(line.replace(src, ""))
+    return found
+
+
+def new_warnings(stock_log, stock_src, log, src):
+    old = warnings(stock_log, stock_src)
+    for key, lines in sorted(warnings(log, src).items()):
+        for line in lines[len(old.get(key, ())):]:
+            print(key[0] + "\t" + line)
+
+
+def patterns(path):
+    """The F: and N: lines, less those of the section that covers everything."""
+    result, section = set(), ""
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            m = re.match(r"([A-Z]):\s+(\S+)", line)
+            if not m:
+                section = line.strip() or section
+            elif m.group(1) in "FN" and section != "THE REST":
+                result.add((m.group(1), m.group(2)))
+    return result
+
+
+def covers(kind, pattern, path):
+    if kind == "N":
+        return re.search(pattern, path)
+    # As get_maintainer.pl has it: * and ? stop at a slash, a directory at nothing.
+    regex = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    return re.match(regex + ("" if pattern.endswith("/") else "$"), path)
+
+
+def uncovered(base, now):
+    added = patterns(now) - patterns(base)
+    for path in sys.stdin.read().split():
+        if not any(covers(k, p, path) for k, p in added):
+            print(path)
+
+
+command, *args = sys.argv[1:]
+{"warnings": new_warnings, "maintainers": uncovered}[command](*args)
