@@ -273,9 +273,8 @@ def count(path, cache, image):
         "allocations": sum(hist(s).hits(sending) for s in (
             "kmalloc", "kmem_cache_alloc", "mm_page_alloc")),
         # enum dma_data_direction: 0 both ways, 1 to the device
-        "DMA maps": hist("map").hits(
-            lambda key: f" {device}," in key and
-            re.search(r"dir:\s*[01]\b", key)),
+        "DMA maps": hist("map").hits(lambda key: re.search(
+            rf"dev:\s*{re.escape(device)}\s*,\s*dir:\s*[01]\b", key)),
     }
 
 
