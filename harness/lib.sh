@@ -154,7 +154,7 @@ take_lock()
 debian_mirror()
 {
 	apt-get indextargets --format '$(RELEASE) $(REPO_URI) $(ORIGIN)' 2>/dev/null |
-		awk '$3 == "Debian" && $1 !~ /security/ { print $2; exit }' | grep . ||
+		awk '$3 == "Debian" && $1 !~ /security/ && !n++ { print $2 }' | grep . ||
 	grep -h -o -s -E 'https?://[^] ]+/debian/?( |$)' /etc/apt/sources.list \
 		/etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources |
 		head -n 1 | grep .
