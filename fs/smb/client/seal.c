@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Encryption of SMB3 messages, [MS-SMB2] section 3.1.4.3
+ */
+
+#include <crypto/aead.h>
+#include <kunit/visibility.h>
+#include <linux/bvecq.h>
+#include <linux/random.h>
+#include <linux/scatterlist.h>
+#include "cifsglob.h"
+#include "cifsproto.h"
+#include "cifs_debug.h"
+#include "smb2proto.h"
+#include "transmit.h"
+
+/* The cipher authenticates the transform header from its nonce onwards. */
+#define SMB3_AAD_OFFSET	offsetof(struct smb2_transform_hdr, Nonce)
+#define SMB3_AAD_LEN	(sizeof(struct smb2_transform_hdr) - SMB3_AAD_OFFSET)
+
+static bool smb3_cipher_is_gcm(const struct TCP_Server_Info *server)
+{
+	return server->cipher_type == SMB2_ENCRYPTION_AES128_GCM ||
+	       server->cipher_type == SMB2_ENCRYPTION_AES256_GCM;
+}
+
+/**
+ * smb3_seal_rereads - Whether sealing reads a message more than once
+ * @server: The connection
+ *
+ * CCM authenticates the plain text that it also encrypts, in passes of their
+ * own; GCM authenticates what it has encrypted.
+ */
+bool smb3_seal_rereads(const struct TCP_Server_Info *server)
+{
+	return !smb3_cipher_is_gcm(server);
+}
+
+/* Fill in the SMB2 TRANSFORM_HEADER, [MS-SMB2] section 2.2.41. */
+static void smb3_fill_transform_hdr(const struct TCP_Server_Info *server,
+				    struct smb2_transform_hdr *tr_hdr,
+				    const struct smb2_hdr *shdr, size_t len)
+{
+	memset(tr_hdr, 0, sizeof(*tr_hdr));
+	tr_hdr->ProtocolId = SMB2_TRANSFORM_PROTO_NUM;
+	tr_hdr->OriginalMessageSize = cpu_to_le32(len);
+	tr_hdr->Flags = cpu_to_le16(0x01);
+	tr_hdr->SessionId = shdr->SessionId;
+	get_random_bytes(&tr_hdr->Nonce,
+			 smb3_cipher_is_gcm(server) ? SMB3_AES_GCM_NONCE :
+						      SMB3_AES_CCM_NONCE);
+}
+
+static void smb3_fill_iv(const struct TCP_Server_Info *server,
+			 const struct smb2_transform_hdr *tr_hdr, u8 *iv)
+{
+	if (smb3_cipher_is_gcm(server)) {
+		memcpy(iv, tr_hdr->Nonce, SMB3_AES_GCM_NONCE);
+	} else {
+		iv[0] = 3;
+		memcpy(iv + 1, tr_hdr->Nonce, SMB3_AES_CCM_NONCE);
+	}
+}
+
+/* Append what @iter covers, which is kernel memory, to a scatterlist. */
+static int smb3_sg_from_iter(struct sg_table *sgt, unsigned int max,
+			     struct iov_iter *iter)
+{
+	size_t len = iov_iter_count(iter);
+	ssize_t n = extract_iter_to_sg(iter, len, sgt, max - sgt->nents, 0);
+
+	if (n < 0)
+		return n;
+	return n == len ? 0 : -EIO;
+}
+
+static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
+			struct smb2_transform_hdr *tr_hdr,
+			struct iov_iter *plain, struct iov_iter *cipher)
+{
+	unsigned int nsrc = 1 + iov_iter_npages(plain, INT_MAX);
+	unsigned int ndst = 1 + iov_iter_npages(cipher, INT_MAX) + 1;
+	struct sg_table src = {}, dst = {};
+	size_t len = iov_iter_count(plain);
+	struct aead_request *req;
+	DECLARE_CRYPTO_WAIT(wait);
+	void *creq;
+	u8 *iv;
+	int rc;
+
+	creq = smb3_aead_req_alloc(tfm, nsrc + ndst, &iv, &req, &src.sgl);
+	if (!creq)
+		return -ENOMEM;
+	dst.sgl = src.sgl + nsrc;
+	sg_init_marker(src.sgl, nsrc);
+	sg_init_marker(dst.sgl, ndst);
+
+	sg_set_buf(&src.sgl[src.nents++], (u8 *)tr_hdr + SMB3_AAD_OFFSET, SMB3_AAD_LEN);
+	src.orig_nents = src.nents;
+	rc = smb3_sg_from_iter(&src, nsrc, plain);
+	if (rc)
+		goto out;
+	sg_mark_end(&src.sgl[src.nents - 1]);
+
+	sg_set_buf(&dst.sgl[dst.nents++], (u8 *)tr_hdr + SMB3_AAD_OFFSET, SMB3_AAD_LEN);
+	dst.orig_nents = dst.nents;
+	rc = smb3_sg_from_iter(&dst, ndst - 1, cipher);
+	if (rc)
+		goto out;
+	sg_set_buf(&dst.sgl[dst.nents++], tr_hdr->Signature, SMB2_SIGNATURE_SIZE);
+	sg_mark_end(&dst.sgl[dst.nents - 1]);
+
+	smb3_fill_iv(server, tr_hdr, iv);
+	aead_request_set_tfm(req, tfm);
+	aead_request_set_crypt(req, src.sgl, dst.sgl, len, iv);
+	aead_request_set_ad(req, SMB3_AAD_LEN);
+	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG,
+				  crypto_req_done, &wait);
+	rc = crypto_wait_req(crypto_aead_encrypt(req), &wait);
+out:
+	kfree_sensitive(creq);
+	return rc;
+}
+
+/**
+ * smb3_seal - Encrypt a message
+ * @server: The connection; its lock is held, which guards the cipher
+ * @plain: The message, its length marker first; not written to
+ *
+ * The cipher writes straight into network memory, so the payload is read once
+ * from where it lies and is not copied.
+ *
+ * Context: Process context; may sleep.
+ * Return: The sealed message, its length marker first, owned by the caller, or
+ * an ERR_PTR(): -ENOMEM, -EMSGSIZE if the marker cannot express the length,
+ * -EAGAIN if the session is gone, or what the cipher says.
+ */
+struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain)
+{
+	const size_t hdr_len = SMB_MARKER_LEN + sizeof(struct smb2_transform_hdr);
+	size_t len = bvecq_bytes(plain) - SMB_MARKER_LEN;
+	struct crypto_aead *tfm = server->secmech.enc;
+	struct smb2_transform_hdr *tr_hdr;
+	struct iov_iter from, to;
+	struct bvecq *sealed;
+	struct smb2_hdr *shdr;
+	__be32 *marker;
+	int rc;
+
+	if (len + sizeof(*tr_hdr) > SMB_MARKER_MAX)
+		return ERR_PTR(-EMSGSIZE);
+
+	sealed = smb_alloc_netmem(server, hdr_len + len);
+	if (IS_ERR(sealed))
+		return sealed;
+
+	/* The first fragments are long enough for the headers to be in one piece. */
+	marker = bvec_virt(&sealed->bv[0]);
+	tr_hdr = (void *)marker + SMB_MARKER_LEN;
+	shdr = bvec_virt(&plain->bv[0]) + SMB_MARKER_LEN;
+	*marker = cpu_to_be32(sizeof(*tr_hdr) + len);
+	smb3_fill_transform_hdr(server, tr_hdr, shdr, len);
+
+	rc = smb3_set_aead_key(server, tfm, le64_to_cpu(tr_hdr->SessionId), true);
+	if (rc)
+		goto error;
+
+	iov_iter_bvec_queue(&from, ITER_SOURCE, plain, 0, SMB_MARKER_LEN, len);
+	iov_iter_bvec_queue(&to, ITER_DEST, sealed, 0, hdr_len, len);
+	rc = smb3_encrypt(server, tfm, tr_hdr, &from, &to);
+	cifs_dbg(FYI, "Encrypt message returned %d\n", rc);
+	if (rc)
+		goto error;
+
+	return sealed;
+
+error:
+	bvecq_put(sealed);
+	return ERR_PTR(rc);
+}
+EXPORT_SYMBOL_IF_KUNIT(smb3_seal);

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Laying out and transmitting SMB messages
+ *
+ * A message is one chain of bio_vecs and goes out in one call.  Its length
+ * marker, the protocol headers and small payload stand in network memory that
+ * is allocated for the server's socket; large payload is referred to where it
+ * lies:
+ *
+ *	marker | headers | payload | headers | payload ...
+ *	`---- netmem ---' borrowed   netmem   borrowed
+ */
+
+#include <kunit/visibility.h>
+#include <linux/bvecq.h>
+#include <linux/netfs.h>
+#include <linux/sched/signal.h>
+#include <linux/task_work.h>
+#include <net/netmem_alloc.h>
+#include "cifsglob.h"
+#include "cifsproto.h"
+#include "cifs_debug.h"
+#include "smb2proto.h"
+#include "smbdirect.h"
+#include "compress.h"
+#include "transmit.h"
+
+/* Payload up to this many bytes is copied: one fragment is cheaper than two. */
+#define SMB_COPY_MAX		SZ_4K
+
+/**
+ * smb_alloc_netmem - Allocate network memory to transmit to a server
+ * @server: The connection; RDMA has no socket and takes from the default pool
+ * @len: Number of bytes
+ *
+ * Context: Process context; may sleep, does not enter a filesystem.
+ * Return: A chain of exactly @len bytes that the caller owns, or an ERR_PTR().
+ */
+struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len)
+{
+	return netmem_alloc_bvecq(server->ssocket, len, 0, GFP_NOFS);
+}
+
+/* Copy what @from holds to where @to stands in network memory; moves @to on. */
+static bool smb_fill_from_iter(struct bvecq_pos *to, const struct iov_iter *from)
+{
+	struct iov_iter iter = *from;
+
+	while (iov_iter_count(&iter)) {
+		struct bio_vec *bv = (struct bio_vec *)bvecq_pos_bv(to);
+		size_t part;
+
+		if (!bv)
+			return false;
+		part = umin(bv->bv_len - to->offset, iov_iter_count(&iter));
+		if (copy_from_iter(bvec_virt(bv) + to->offset, part, &iter) != part)
+			return false;
+		to->offset += part;
+	}
+	return true;
+}
+
+static bool smb_fill_from_kvec(struct bvecq_pos *to, const struct kvec *iov,
+			       unsigned int nvec, size_t len)
+{
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, ITER_SOURCE, iov, nvec, len);
+	return smb_fill_from_iter(to, &iter);
+}
+
+static size_t smb_headers_len(const struct smb_rqst *rqst)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < rqst->rq_nvec; i++)
+		len += rqst->rq_iov[i].iov_len;
+	return len;
+}
+
+unsigned long smb_rqst_len(const struct smb_rqst *rqst)
+{
+	return smb_headers_len(rqst) + iov_iter_count(&rqst->rq_iter);
+}
+
+/* Returns NULL if the payload is to be copied behind the headers. */
+static struct bvecq *smb_refer_to_payload(const struct smb_rqst *rqst)
+{
+	struct bvecq *payload;
+
+	if (iov_iter_count(&rqst->rq_iter) <= SMB_COPY_MAX)
+		return NULL;
+	if (rqst->rq_payload)
+		return bvecq_get(rqst->rq_payload);
+
+	payload = netfs_borrow_iter(&rqst->rq_iter, GFP_NOFS);
+	return payload == ERR_PTR(-EOPNOTSUPP) ? NULL : payload;
+}
+
+/**
+ * smb_build_chain - Lay out a message as one chain
+ * @server: The connection that it will be sent on
+ * @num_rqst: How many PDUs are compounded
+ * @rqst: The PDUs, signed and padded; not modified
+ *
+ * Copy the length marker and the headers of all the PDUs into as few fragments
+ * of network memory as the payload between them allows and refer to the payload.
+ * The owner of the payload keeps it in place until the message was sent; from
+ * then on the network holds references of its own.
+ *
+ * Context: Process context; may sleep, does not enter a filesystem.
+ * Return: The chain, owned by the caller, or an ERR_PTR(): -ENOMEM, -EMSGSIZE if
+ * the marker cannot express the length, or -EIO if payload cannot be read.
+ */
+struct bvecq *smb_build_chain(struct TCP_Server_Info *server, int num_rqst,
+			      const struct smb_rqst *rqst)
+{
+	struct bvecq *head = NULL, *tail = NULL, *payload, *run;
+	struct bvecq_pos to;
+	size_t total = 0;
+	__be32 marker;
+	int i, j, end, ret;
+
+	for (i = 0; i < num_rqst; i++)
+		total += smb_rqst_len(&rqst[i]);
+	if (total > SMB_MARKER_MAX)
+		return ERR_PTR(-EMSGSIZE);
+	marker = cpu_to_be32(total);
+
+	/* Each turn makes one run of copied bytes and what is referred to after it. */
+	for (i = 0; i < num_rqst; i = end) {
+		size_t len = head ? 0 : SMB_MARKER_LEN;
+
+		payload = NULL;
+		for (end = i; end < num_rqst && !payload; end++) {
+			len += smb_headers_len(&rqst[end]);
+			payload = smb_refer_to_payload(&rqst[end]);
+			if (IS_ERR(payload)) {
+				ret = PTR_ERR(payload);
+				goto error;
+			}
+			if (!payload)
+				len += iov_iter_count(&rqst[end].rq_iter);
+		}
+
+		run = smb_alloc_netmem(server, len);
+		if (IS_ERR(run)) {
+			if (payload)
+				bvecq_put(payload);
+			ret = PTR_ERR(run);
+			goto error;
+		}
+		to = (struct bvecq_pos){ .bq = run };
+
+		if (head) {
+			bvecq_join(tail, run);
+		} else {
+			struct kvec mark = { &marker, SMB_MARKER_LEN };
+
+			head = run;
+			smb_fill_from_kvec(&to, &mark, 1, SMB_MARKER_LEN);
+		}
+		tail = bvecq_tail(run);
+		if (payload) {
+			bvecq_join(tail, payload);
+			tail = bvecq_tail(payload);
+		}
+
+		for (j = i; j < end; j++) {
+			const struct smb_rqst *r = &rqst[j];
+
+			for (int k = 0; k < r->rq_nvec; k++)
+				dump_smb(r->rq_iov[k].iov_base, r->rq_iov[k].iov_len);
+
+			ret = -EIO;
+			if (!smb_fill_from_kvec(&to, r->rq_iov, r->rq_nvec,
+						smb_headers_len(r)))
+				goto error;
+			if (payload && j == end - 1)
+				break;
+			if (!smb_fill_from_iter(&to, &r->rq_iter))
+				goto error;
+		}
+	}
+
+	return head;
+
+error:
+	if (head)
+		bvecq_put(head);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_IF_KUNIT(smb_build_chain);
+
+/*
+ * A signature holds for the bytes it was made over, and a cipher that reads its
+ * input twice has to find the same twice.  Page-cache folios are stable under
+ * writeback; the memory of direct I/O belongs to a program that may write to it
+ * at any time.
+ */
+static bool smb_payload_may_change(const struct TCP_Server_Info *server,
+				   const struct smb_rqst *rqst, int flags)
+{
+	if (!iov_iter_count(&rqst->rq_iter) || iov_iter_is_folioq(&rqst->rq_iter))
+		return false;
+	return flags & CIFS_TRANSFORM_REQ ? smb3_seal_rereads(server) : server->sign;
+}
+
+/**
+ * smb_copy_payload - Copy payload that must not change while it is sent
+ * @server: The connection that it will be sent on
+ * @rqst: The PDU, not signed yet; its payload is replaced by the copy
+ * @flags: %CIFS_TRANSFORM_REQ if it is going to be sealed
+ *
+ * Context: Process context; may sleep, does not enter a filesystem.
+ * Return: The copy, to be put by the caller after the message was sent, NULL if
+ * none is needed, or an ERR_PTR(): -ENOMEM, or -EIO if payload cannot be read.
+ */
+struct bvecq *smb_copy_payload(struct TCP_Server_Info *server,
+			       struct smb_rqst *rqst, int flags)
+{
+	size_t len = iov_iter_count(&rqst->rq_iter);
+	struct bvecq *copy;
+	struct bvecq_pos to;
+
+	if (!smb_payload_may_change(server, rqst, flags))
+		return NULL;
+
+	copy = smb_alloc_netmem(server, len);
+	if (IS_ERR(copy))
+		return copy;
+
+	to = (struct bvecq_pos){ .bq = copy };
+	if (!smb_fill_from_iter(&to, &rqst->rq_iter)) {
+		bvecq_put(copy);
+		return ERR_PTR(-EIO);
+	}
+
+	rqst->rq_payload = copy;
+	iov_iter_bvec_queue(&rqst->rq_iter, ITER_SOURCE, copy, 0, 0, len);
+	return copy;
+}
+EXPORT_SYMBOL_IF_KUNIT(smb_copy_payload);
+
+/*
+ * Hand a message to the socket.  It takes one call unless the socket's buffer
+ * is full and stays so for longer than the socket's send timeout.
+ */
+static int smb_sendmsg(struct TCP_Server_Info *server, struct msghdr *msg)
+{
+	struct socket *ssocket = server->ssocket;
+	int retries = 0;
+	int rc;
+
+	msg->msg_flags = MSG_SPLICE_PAGES | MSG_NOSIGNAL;
+	if (server->noblocksnd)
+		msg->msg_flags |= MSG_DONTWAIT;
+
+	while (msg_data_left(msg)) {
+		/*
+		 * If blocking send, we try 3 times, since each can block
+		 * for 5 seconds. For nonblocking  we have to try more
+		 * but wait increasing amounts of time allowing time for
+		 * socket to clear.  The overall time we wait in either
+		 * case to send on the socket is about 15 seconds.
+		 * Similarly we wait for 15 seconds for a response from
+		 * the server in SendReceive[2] for the server to send
+		 * a response back for most types of requests (except
+		 * SMB Write past end of file which can be slow, and
+		 * blocking lock operations). NFS waits slightly longer
+		 * than CIFS, but this can make it take longer for
+		 * nonresponsive servers to be detected and 15 seconds
+		 * is more than enough time for modern networks to
+		 * send a packet.  In most cases if we fail to send
+		 * after the retries we will kill the socket and
+		 * reconnect which may clear the network problem.
+		 *
+		 * Even if regular signals are masked, EINTR might be
+		 * propagated from sk_stream_wait_memory() to here when
+		 * TIF_NOTIFY_SIGNAL is used for task work. For example,
+		 * certain io_uring completions will use that. Treat
+		 * having EINTR with pending task work the same as EAGAIN
+		 * to avoid unnecessary reconnects.
+		 */
+		rc = sock_sendmsg(ssocket, msg);
+		if (rc == -EAGAIN || unlikely(rc == -EINTR && task_work_pending(current))) {
+			retries++;
+			if (retries >= 14 ||
+			    (!server->noblocksnd && (retries > 2))) {
+				cifs_server_dbg(VFS, "sends on sock %p stuck for 15 seconds\n",
+					 ssocket);
+				return -EAGAIN;
+			}
+			msleep(1 << retries);
+			continue;
+		}
+
+		if (rc < 0)
+			return rc;
+
+		if (rc == 0) {
+			/* should never happen, letting socket clear before
+			 * retrying is our only obvious option here
+			 */
+			cifs_server_dbg(VFS, "tcp sent no data\n");
+			msleep(500);
+			continue;
+		}
+
+		/* send was at least partially successful */
+		retries = 0; /* in case we get ENOSPC on the next send */
+	}
+	return 0;
+}
+
+/*
+ * The error codes are those that the callers act on: -EAGAIN and -EINTR leave
+ * the connection alone, anything else that went wrong on it costs it.
+ */
+static int smb_transmit_tcp(struct TCP_Server_Info *server, struct msghdr *msg)
+{
+	size_t len = msg_data_left(msg);
+	sigset_t mask, oldmask;
+	int rc;
+
+	/*
+	 * We should not allow signals to interrupt the network send because
+	 * any partial send will cause session reconnects thus increasing
+	 * latency of system calls and overload a server with unnecessary
+	 * requests.
+	 */
+	sigfillset(&mask);
+	sigprocmask(SIG_BLOCK, &mask, &oldmask);
+	rc = smb_sendmsg(server, msg);
+	sigprocmask(SIG_SETMASK, &oldmask, NULL);
+
+	/*
+	 * If signal is pending but we have already sent the whole packet to
+	 * the server we need to return success status to allow a corresponding
+	 * mid entry to be kept in the pending requests queue thus allowing
+	 * to handle responses from the server by the client.
+	 *
+	 * If only part of the packet has been sent there is no need to hide
+	 * interrupt because the session will be reconnected anyway, so there
+	 * won't be any response from the server to handle.
+	 */
+	if (signal_pending(current) && msg_data_left(msg)) {
+		cifs_dbg(FYI, "signal is pending after attempt to send\n");
+		rc = -ERESTARTSYS;
+	}
+
+	if (msg_data_left(msg) && msg_data_left(msg) != len) {
+		cifs_dbg(FYI, "partial send (wanted=%zu sent=%zu): terminating session\n",
+			 len, len - msg_data_left(msg));
+		/*
+		 * If we have only sent part of an SMB then the next SMB could
+		 * be taken as the remainder of this one. We need to kill the
+		 * socket so the server throws away the partial SMB
+		 */
+		cifs_signal_cifsd_for_reconnect(server, false);
+		trace_smb3_partial_send_reconnect(server->current_mid,
+						  server->conn_id, server->hostname);
+	}
+	return rc;
+}
+
+/**
+ * smb_transmit - Send a message
+ * @server: The connection to send it on
+ * @chain: The message, its length marker first
+ *
+ * The caller keeps its reference to @chain and may put it right away: the
+ * network takes references of its own on what it still needs.
+ *
+ * Context: Process context; sleeps.  The caller holds the server lock, so that
+ * messages leave in the order in which they were signed.
+ * Return: 0 if all of it was queued.  -EAGAIN if there is no connection or it
+ * is stuck, -EINTR or -ERESTARTSYS for a signal before anything was sent, or
+ * -ECONNABORTED for all that costs the connection, which is then reconnected.
+ */
+int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain)
+{
+	struct msghdr msg = {};
+	size_t len = bvecq_bytes(chain);
+	int rc = -EAGAIN;
+
+	cifs_in_send_inc(server);
+	iov_iter_bvec_queue(&msg.msg_iter, ITER_SOURCE, chain, 0, 0, len);
+	cifs_dbg(FYI, "Sending smb: smb_len=%zu\n", len);
+
+	if (cifs_rdma_enabled(server)) {
+		/* return -EAGAIN when connecting or reconnecting */
+		if (server->smbd_conn) {
+			iov_iter_advance(&msg.msg_iter, SMB_MARKER_LEN);
+			rc = smbd_send(server, &msg.msg_iter);
+		}
+	} else if (!server->ssocket) {
+		goto out;
+	} else if (fatal_signal_pending(current)) {
+		cifs_dbg(FYI, "signal pending before send request\n");
+		rc = -ERESTARTSYS;
+		goto out;
+	} else {
+		rc = smb_transmit_tcp(server, &msg);
+	}
+
+	/*
+	 * there's hardly any use for the layers above to know the
+	 * actual error code here. All they should do at this point is
+	 * to retry the connection and hope it goes away.
+	 */
+	if (rc < 0 && rc != -EINTR && rc != -EAGAIN) {
+		cifs_server_dbg(VFS, "Error %d sending data on socket to server\n",
+			 rc);
+		rc = -ECONNABORTED;
+		cifs_signal_cifsd_for_reconnect(server, false);
+	}
+out:
+	cifs_in_send_dec(server);
+	return rc;
+}
+
+/**
+ * smb_transmit_buf - Send bytes that are not an SMB message
+ * @server: The connection, whose socket is connected
+ * @buf: The bytes, anywhere in kernel memory; copied
+ * @len: How many
+ *
+ * Context: Process context; sleeps.
+ * Return: 0 if all of it was queued or an errno of sendmsg or of the allocator.
+ */
+int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len)
+{
+	struct kvec iov = { (void *)buf, len };
+	struct msghdr msg = {};
+	struct bvecq *chain;
+	struct bvecq_pos to;
+	int rc;
+
+	chain = smb_alloc_netmem(server, len);
+	if (IS_ERR(chain))
+		return PTR_ERR(chain);
+
+	to = (struct bvecq_pos){ .bq = chain };
+	smb_fill_from_kvec(&to, &iov, 1, len);
+	iov_iter_bvec_queue(&msg.msg_iter, ITER_SOURCE, chain, 0, 0, len);
+	rc = smb_sendmsg(server, &msg);
+	bvecq_put(chain);
+	return rc;
+}
+
+/*
+ * What was sent is kept with @mid until the reply is dealt with, by when the
+ * network has normally let go of it and its pages can be used again at once.
+ */
+static int smb_send_chain(struct TCP_Server_Info *server, struct bvecq *chain,
+			  struct mid_q_entry *mid)
+{
+	if (mid) {
+		bvecq_get(chain);
+		mid->request = chain;
+	}
+	return smb_transmit(server, chain);
+}
+
+/**
+ * __smb_send_rqst - Send a message as it is
+ * @server: The connection to send it on
+ * @num_rqst: How many PDUs are compounded
+ * @rqst: The PDUs
+ * @mid: Who waits for the reply, or NULL
+ *
+ * Return: 0 or an errno; see smb_build_chain() and smb_transmit().
+ */
+int __smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
+		    struct smb_rqst *rqst, struct mid_q_entry *mid)
+{
+	struct bvecq *chain;
+	int rc;
+
+	chain = smb_build_chain(server, num_rqst, rqst);
+	if (IS_ERR(chain))
+		return PTR_ERR(chain);
+
+	rc = smb_send_chain(server, chain, mid);
+	bvecq_put(chain);
+	return rc;
+}
+
+/**
+ * smb_send_rqst - Send a message, compressed or sealed if that is asked for
+ * @server: The connection to send it on
+ * @num_rqst: How many PDUs are compounded
+ * @rqst: The PDUs
+ * @mid: Who waits for the reply
+ * @flags: %CIFS_COMPRESS_REQ or %CIFS_TRANSFORM_REQ
+ *
+ * Return: 0 or an errno; see smb_build_chain() and smb_transmit().
+ */
+int smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
+		  struct smb_rqst *rqst, struct mid_q_entry *mid, int flags)
+{
+	struct bvecq *plain, *sealed;
+	int rc;
+
+	if (flags & CIFS_COMPRESS_REQ)
+		return smb_compress(server, &rqst[0], mid, __smb_send_rqst);
+
+	if (!(flags & CIFS_TRANSFORM_REQ))
+		return __smb_send_rqst(server, num_rqst, rqst, mid);
+
+	if (!server->ops->seal) {
+		cifs_server_dbg(VFS, "Encryption requested but transform callback is missing\n");
+		return smb_EIO(smb_eio_trace_tx_need_transform);
+	}
+
+	plain = smb_build_chain(server, num_rqst, rqst);
+	if (IS_ERR(plain))
+		return PTR_ERR(plain);
+
+	sealed = server->ops->seal(server, plain);
+	bvecq_put(plain);
+	if (IS_ERR(sealed))
+		return PTR_ERR(sealed);
+
+	rc = smb_send_chain(server, sealed, mid);
+	bvecq_put(sealed);
+	return rc;
+}

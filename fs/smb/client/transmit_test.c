@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of the layout and the sealing of SMB messages
+ */
+
+#include <crypto/aead.h>
+#include <kunit/test.h>
+#include <linux/bvecq.h>
+#include <linux/folio_queue.h>
+#include <linux/scatterlist.h>
+#include "cifsglob.h"
+#include "cifsproto.h"
+#include "transmit.h"
+
+#define MAX_PDUS	5
+#define COPY_MAX	SZ_4K		/* as in transmit.c */
+
+enum payload_kind {
+	PAYLOAD_KVEC,		/* kernel memory */
+	PAYLOAD_SLAB,		/* pages of the slab allocator in a bvec */
+	PAYLOAD_PAGES,		/* single pages in a bvec */
+	PAYLOAD_FOLIO,		/* a large folio in a folio queue */
+};
+
+struct layout_case {
+	const char		*name;
+	enum payload_kind	kind;
+	int			nr_pdus;
+	size_t			payload[MAX_PDUS];
+	size_t			offset;		/* of the payload in its first page */
+};
+
+static const struct layout_case layout_cases[] = {
+	{ "headers only",		PAYLOAD_KVEC,	1, { 0 } },
+	{ "compound of headers",	PAYLOAD_KVEC,	5, { 0 } },
+	{ "one byte",			PAYLOAD_PAGES,	1, { 1 } },
+	{ "largest that is copied",	PAYLOAD_PAGES,	1, { COPY_MAX } },
+	{ "smallest that is not",	PAYLOAD_PAGES,	1, { COPY_MAX + 1 } },
+	{ "64 KiB of pages",		PAYLOAD_PAGES,	1, { SZ_64K } },
+	{ "odd offset and length",	PAYLOAD_PAGES,	1, { SZ_64K + 13 }, 77 },
+	{ "1 MiB of pages",		PAYLOAD_PAGES,	1, { SZ_1M } },
+	{ "2 MiB of pages",		PAYLOAD_PAGES,	1, { SZ_2M } },
+	{ "a large folio",		PAYLOAD_FOLIO,	1, { SZ_128K } },
+	{ "part of a large folio",	PAYLOAD_FOLIO,	1, { SZ_64K - 5 }, 4099 },
+	{ "kernel memory",		PAYLOAD_KVEC,	1, { SZ_128K + 3 } },
+	{ "slab memory",		PAYLOAD_SLAB,	1, { SZ_16K } },
+	{ "compound with payload",	PAYLOAD_PAGES,	3, { SZ_8K, 0, 100 } },
+	{ "payload in the middle",	PAYLOAD_PAGES,	3, { 0, SZ_8K + 1, 0 } },
+	{ "payload everywhere",		PAYLOAD_PAGES,	5,
+	  { SZ_8K, SZ_8K, 10, SZ_16K, SZ_64K } },
+};
+
+KUNIT_ARRAY_PARAM_DESC(layout, layout_cases, name);
+
+/* What a request is made of, and what it has to look like on the wire. */
+struct message {
+	struct TCP_Server_Info	server;
+	struct smb_rqst		rqst[MAX_PDUS];
+	struct kvec		iov[MAX_PDUS][2];
+	struct page		*first[MAX_PDUS];	/* of the payload */
+	u8			*image;
+	size_t			len;
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(put_page_action, put_page, struct page *);
+KUNIT_DEFINE_ACTION_WRAPPER(folio_put_action, folio_put, struct folio *);
+KUNIT_DEFINE_ACTION_WRAPPER(bvecq_put_action, bvecq_put, struct bvecq *);
+KUNIT_DEFINE_ACTION_WRAPPER(kvfree_action, kvfree, const void *);
+KUNIT_DEFINE_ACTION_WRAPPER(free_aead_action, crypto_free_aead, struct crypto_aead *);
+
+static void fill_pattern(u8 *p, size_t len, u32 *seed)
+{
+	while (len--) {
+		*seed = *seed * 1664525 + 1013904223;
+		*p++ = *seed >> 24;
+	}
+}
+
+static void make_payload(struct kunit *test, struct message *m, int pdu,
+			 enum payload_kind kind, const u8 *data, size_t len,
+			 size_t offset)
+{
+	unsigned int nr = DIV_ROUND_UP(offset + len, PAGE_SIZE);
+	struct iov_iter *iter = &m->rqst[pdu].rq_iter;
+	const size_t total = len;
+	struct folio_queue *fq;
+	struct bio_vec *bv;
+	struct folio *folio;
+	struct kvec *kv;
+	void *p;
+
+	switch (kind) {
+	case PAYLOAD_KVEC:
+		kv = kunit_kzalloc(test, sizeof(*kv), GFP_KERNEL);
+		p = kunit_kmalloc(test, len, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, kv);
+		KUNIT_ASSERT_NOT_NULL(test, p);
+		memcpy(p, data, len);
+		*kv = (struct kvec){ p, len };
+		iov_iter_kvec(iter, ITER_SOURCE, kv, 1, len);
+		break;
+
+	case PAYLOAD_SLAB:
+		/* Half a page each, so that no piece has a page of its own. */
+		nr = DIV_ROUND_UP(len, PAGE_SIZE / 2);
+		bv = kunit_kcalloc(test, nr, sizeof(*bv), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, bv);
+		for (int i = 0; i < nr; i++) {
+			size_t part = min_t(size_t, len, PAGE_SIZE / 2);
+
+			p = kunit_kmalloc(test, part, GFP_KERNEL);
+			KUNIT_ASSERT_NOT_NULL(test, p);
+			memcpy(p, data, part);
+			bvec_set_virt(&bv[i], p, part);
+			data += part;
+			len -= part;
+		}
+		m->first[pdu] = bv[0].bv_page;
+		iov_iter_bvec(iter, ITER_SOURCE, bv, nr, total);
+		break;
+
+	case PAYLOAD_PAGES:
+		bv = kunit_kcalloc(test, nr, sizeof(*bv), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, bv);
+		for (int i = 0; i < nr; i++) {
+			size_t part = min_t(size_t, len, PAGE_SIZE - offset);
+			struct page *page = alloc_page(GFP_KERNEL);
+
+			KUNIT_ASSERT_NOT_NULL(test, page);
+			kunit_add_action(test, put_page_action, page);
+			memcpy(page_address(page) + offset, data, part);
+			bvec_set_page(&bv[i], page, part, offset);
+			data += part;
+			len -= part;
+			offset = 0;
+		}
+		m->first[pdu] = bv[0].bv_page;
+		iov_iter_bvec(iter, ITER_SOURCE, bv, nr, total);
+		break;
+
+	case PAYLOAD_FOLIO:
+		fq = kunit_kzalloc(test, sizeof(*fq), GFP_KERNEL);
+		folio = folio_alloc(GFP_KERNEL, get_order(offset + len));
+		KUNIT_ASSERT_NOT_NULL(test, fq);
+		KUNIT_ASSERT_NOT_NULL(test, folio);
+		kunit_add_action(test, folio_put_action, folio);
+		memcpy(folio_address(folio) + offset, data, len);
+		folioq_init(fq, 0);
+		folioq_append(fq, folio);
+		m->first[pdu] = folio_page(folio, offset / PAGE_SIZE);
+		iov_iter_folio_queue(iter, ITER_SOURCE, fq, 0, offset, len);
+		break;
+	}
+}
+
+static struct message *make_message(struct kunit *test, const struct layout_case *c)
+{
+	struct message *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	u32 seed = 1;
+	u8 *p;
+
+	KUNIT_ASSERT_NOT_NULL(test, m);
+
+	m->len = SMB_MARKER_LEN;
+	for (int i = 0; i < c->nr_pdus; i++)
+		m->len += sizeof(struct smb2_hdr) + 24 + i + c->payload[i];
+	m->image = p = kvmalloc(m->len, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m->image);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, kvfree_action, m->image));
+
+	*(__be32 *)p = cpu_to_be32(m->len - SMB_MARKER_LEN);
+	p += SMB_MARKER_LEN;
+	fill_pattern(p, m->len - SMB_MARKER_LEN, &seed);
+
+	for (int i = 0; i < c->nr_pdus; i++) {
+		struct smb_rqst *rqst = &m->rqst[i];
+
+		m->iov[i][0] = (struct kvec){ p, sizeof(struct smb2_hdr) };
+		p += m->iov[i][0].iov_len;
+		m->iov[i][1] = (struct kvec){ p, 24 + i };
+		p += m->iov[i][1].iov_len;
+		rqst->rq_iov = m->iov[i];
+		rqst->rq_nvec = 2;
+		if (c->payload[i])
+			make_payload(test, m, i, c->kind, p, c->payload[i], c->offset);
+		p += c->payload[i];
+	}
+	return m;
+}
+
+static void expect_bytes(struct kunit *test, struct bvecq *chain, const void *image,
+			 size_t len)
+{
+	struct iov_iter iter;
+	void *got = kvmalloc(len, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, got);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, kvfree_action, got));
+
+	KUNIT_EXPECT_EQ(test, len, bvecq_bytes(chain));
+	iov_iter_bvec_queue(&iter, ITER_SOURCE, chain, 0, 0, len);
+	KUNIT_EXPECT_EQ(test, len, copy_from_iter(got, len, &iter));
+	KUNIT_EXPECT_TRUE_MSG(test, !memcmp(got, image, len), "the bytes differ");
+}
+
+static bool refers_to(const struct bvecq *bq, const struct page *page)
+{
+	for (; bq; bq = bvecq_next(bq)) {
+		for (unsigned int i = 0; i < bvecq_nr_slots(bq); i++) {
+			const struct bio_vec *bv = &bq->bv[i];
+			size_t end = bv->bv_offset + bv->bv_len;
+
+			if (page >= bv->bv_page &&
+			    page < bv->bv_page + DIV_ROUND_UP(end, PAGE_SIZE))
+				return true;
+		}
+	}
+	return false;
+}
+
+static struct bvecq *build(struct kunit *test, struct message *m, int nr_pdus)
+{
+	struct bvecq *chain = smb_build_chain(&m->server, nr_pdus, m->rqst);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chain);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action, chain));
+	return chain;
+}
+
+/* The bytes are those of the request, large payload is not copied, slab is. */
+static void test_layout(struct kunit *test)
+{
+	const struct layout_case *c = test->param_value;
+	struct message *m = make_message(test, c);
+	struct bvecq *chain = build(test, m, c->nr_pdus);
+
+	expect_bytes(test, chain, m->image, m->len);
+
+	for (int i = 0; i < c->nr_pdus; i++) {
+		bool by_ref = c->payload[i] > COPY_MAX &&
+			(c->kind == PAYLOAD_PAGES || c->kind == PAYLOAD_FOLIO);
+
+		KUNIT_EXPECT_EQ(test, c->payload[i], iov_iter_count(&m->rqst[i].rq_iter));
+		if (c->payload[i] && c->kind != PAYLOAD_KVEC)
+			KUNIT_EXPECT_EQ_MSG(test, by_ref, refers_to(chain, m->first[i]),
+					    "payload of PDU %d", i);
+	}
+}
+
+static void test_too_long(struct kunit *test)
+{
+	static const struct layout_case c = { "", PAYLOAD_KVEC, 1, { 0 } };
+	struct message *m = make_message(test, &c);
+	struct bvecq *chain;
+
+	iov_iter_discard(&m->rqst[0].rq_iter, ITER_DEST, SMB_MARKER_MAX);
+	chain = smb_build_chain(&m->server, 1, m->rqst);
+	KUNIT_EXPECT_PTR_EQ(test, chain, ERR_PTR(-EMSGSIZE));
+}
+
+/* Payload of a program's is copied where a signature or CCM depends on it. */
+static void test_copy_payload(struct kunit *test)
+{
+	static const struct {
+		enum payload_kind	kind;
+		bool			sign;
+		int			flags;
+		__le16			cipher;
+		bool			copied;
+	} cases[] = {
+		{ PAYLOAD_PAGES, false, 0, 0, false },
+		{ PAYLOAD_PAGES, true, 0, 0, true },
+		{ PAYLOAD_FOLIO, true, 0, 0, false },
+		{ PAYLOAD_PAGES, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES128_GCM, false },
+		{ PAYLOAD_PAGES, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES128_CCM, true },
+		{ PAYLOAD_FOLIO, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES256_CCM, false },
+	};
+
+	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct layout_case c = { "", cases[i].kind, 1, { SZ_64K } };
+		struct message *m = make_message(test, &c);
+		struct bvecq *copy, *chain;
+
+		m->server.sign = cases[i].sign;
+		m->server.cipher_type = cases[i].cipher;
+		copy = smb_copy_payload(&m->server, &m->rqst[0], cases[i].flags);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(copy));
+		KUNIT_EXPECT_EQ_MSG(test, !!copy, cases[i].copied, "case %d", i);
+
+		chain = build(test, m, 1);
+		if (copy)
+			bvecq_put(copy);
+		expect_bytes(test, chain, m->image, m->len);
+		KUNIT_EXPECT_EQ_MSG(test, refers_to(chain, m->first[0]),
+				    !cases[i].copied, "case %d", i);
+	}
+}
+
+struct cipher_case {
+	const char	*name;
+	const char	*alg;
+	__le16		type;
+	unsigned int	key_len;
+};
+
+static const struct cipher_case cipher_cases[] = {
+	{ "AES-128-CCM", "ccm(aes)", SMB2_ENCRYPTION_AES128_CCM, SMB3_GCM128_CRYPTKEY_SIZE },
+	{ "AES-128-GCM", "gcm(aes)", SMB2_ENCRYPTION_AES128_GCM, SMB3_GCM128_CRYPTKEY_SIZE },
+	{ "AES-256-CCM", "ccm(aes)", SMB2_ENCRYPTION_AES256_CCM, SMB3_GCM256_CRYPTKEY_SIZE },
+	{ "AES-256-GCM", "gcm(aes)", SMB2_ENCRYPTION_AES256_GCM, SMB3_GCM256_CRYPTKEY_SIZE },
+};
+
+KUNIT_ARRAY_PARAM_DESC(cipher, cipher_cases, name);
+
+/* Undo what was sealed with nothing but the cipher, on one flat buffer. */
+static int unseal(struct kunit *test, const struct cipher_case *c, const u8 *key,
+		  const u8 *wire, u8 *plain, size_t len)
+{
+	const struct smb2_transform_hdr *tr = (void *)wire + SMB_MARKER_LEN;
+	struct crypto_aead *tfm = crypto_alloc_aead(c->alg, 0, 0);
+	size_t aad = sizeof(*tr) - offsetof(typeof(*tr), Nonce);
+	DECLARE_CRYPTO_WAIT(wait);
+	struct aead_request *req;
+	struct scatterlist sg;
+	u8 *buf, *iv;
+	int rc;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, tfm);
+	kunit_add_action(test, free_aead_action, tfm);
+	KUNIT_ASSERT_EQ(test, 0, crypto_aead_setkey(tfm, key, c->key_len));
+	KUNIT_ASSERT_EQ(test, 0, crypto_aead_setauthsize(tfm, SMB2_SIGNATURE_SIZE));
+
+	buf = kunit_kmalloc(test, aad + len + SMB2_SIGNATURE_SIZE, GFP_KERNEL);
+	iv = kunit_kzalloc(test, 16, GFP_KERNEL);
+	req = kunit_kzalloc(test, sizeof(*req) + crypto_aead_reqsize(tfm), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	KUNIT_ASSERT_NOT_NULL(test, iv);
+	KUNIT_ASSERT_NOT_NULL(test, req);
+
+	memcpy(buf, tr->Nonce, aad);
+	memcpy(buf + aad, tr + 1, len);
+	memcpy(buf + aad + len, tr->Signature, SMB2_SIGNATURE_SIZE);
+	if (c->alg[0] == 'c') {
+		iv[0] = 3;
+		memcpy(iv + 1, tr->Nonce, SMB3_AES_CCM_NONCE);
+	} else {
+		memcpy(iv, tr->Nonce, SMB3_AES_GCM_NONCE);
+	}
+
+	sg_init_one(&sg, buf, aad + len + SMB2_SIGNATURE_SIZE);
+	aead_request_set_tfm(req, tfm);
+	aead_request_set_callback(req, 0, crypto_req_done, &wait);
+	aead_request_set_crypt(req, &sg, &sg, len + SMB2_SIGNATURE_SIZE, iv);
+	aead_request_set_ad(req, aad);
+	rc = crypto_wait_req(crypto_aead_decrypt(req), &wait);
+	memcpy(plain, buf + aad, len);
+	return rc;
+}
+
+/* What is sealed can be opened, and the plain message is left as it was. */
+static void test_seal(struct kunit *test)
+{
+	static const struct layout_case layout = {
+		"", PAYLOAD_PAGES, 3, { SZ_128K + 5, 0, 100 }, 33
+	};
+	const size_t hdr = SMB_MARKER_LEN + sizeof(struct smb2_transform_hdr);
+	const struct cipher_case *c = test->param_value;
+	struct message *m = make_message(test, &layout);
+	size_t len = m->len - SMB_MARKER_LEN;
+	struct smb2_transform_hdr *tr;
+	struct bvecq *plain, *sealed;
+	struct iov_iter iter;
+	struct cifs_ses *ses;
+	u8 *wire, *opened;
+
+	ses = kunit_kzalloc(test, sizeof(*ses), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, ses);
+	spin_lock_init(&ses->ses_lock);
+	ses->Suid = le64_to_cpu(((struct smb2_hdr *)(m->image + SMB_MARKER_LEN))->SessionId);
+	memset(ses->smb3encryptionkey, 0x5a, sizeof(ses->smb3encryptionkey));
+	INIT_LIST_HEAD(&m->server.smb_ses_list);
+	list_add(&ses->smb_ses_list, &m->server.smb_ses_list);
+	m->server.cipher_type = c->type;
+	m->server.secmech.enc = crypto_alloc_aead(c->alg, 0, 0);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, m->server.secmech.enc);
+	kunit_add_action(test, free_aead_action, m->server.secmech.enc);
+
+	plain = build(test, m, layout.nr_pdus);
+	sealed = smb3_seal(&m->server, plain);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sealed);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action, sealed));
+	expect_bytes(test, plain, m->image, m->len);
+
+	wire = kunit_kmalloc(test, hdr + len, GFP_KERNEL);
+	opened = kunit_kmalloc(test, len, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, wire);
+	KUNIT_ASSERT_NOT_NULL(test, opened);
+	KUNIT_EXPECT_EQ(test, hdr + len, bvecq_bytes(sealed));
+	iov_iter_bvec_queue(&iter, ITER_SOURCE, sealed, 0, 0, hdr + len);
+	KUNIT_ASSERT_EQ(test, hdr + len, copy_from_iter(wire, hdr + len, &iter));
+
+	tr = (void *)wire + SMB_MARKER_LEN;
+	KUNIT_EXPECT_EQ(test, be32_to_cpup((__be32 *)wire), sizeof(*tr) + len);
+	KUNIT_EXPECT_EQ(test, tr->ProtocolId, SMB2_TRANSFORM_PROTO_NUM);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(tr->OriginalMessageSize), len);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(tr->SessionId), ses->Suid);
+
+	KUNIT_EXPECT_EQ(test, 0, unseal(test, c, ses->smb3encryptionkey, wire, opened, len));
+	KUNIT_EXPECT_TRUE(test, !memcmp(opened, m->image + SMB_MARKER_LEN, len));
+
+	/* The header is authenticated along with the message. */
+	tr->SessionId ^= cpu_to_le64(1);
+	KUNIT_EXPECT_EQ(test, -EBADMSG,
+			unseal(test, c, ses->smb3encryptionkey, wire, opened, len));
+}
+
+static struct kunit_case transmit_cases[] = {
+	KUNIT_CASE_PARAM(test_layout, layout_gen_params),
+	KUNIT_CASE(test_too_long),
+	KUNIT_CASE(test_copy_payload),
+	KUNIT_CASE_PARAM(test_seal, cipher_gen_params),
+	{}
+};
+
+static struct kunit_suite transmit_suite = {
+	.name = "smb_transmit",
+	.test_cases = transmit_cases,
+};
+
+kunit_test_suite(transmit_suite);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("KUnit tests of the layout and the sealing of SMB messages");
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");

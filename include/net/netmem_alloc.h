@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Socket-keyed allocator of transmit memory, built on page_pool.
+ *
+ * See Documentation/networking/netmem_alloc.rst.
+ */
+#ifndef _NET_NETMEM_ALLOC_H
+#define _NET_NETMEM_ALLOC_H
+
+#include <linux/bits.h>
+#include <linux/bvec.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/types.h>
+
+struct bvecq;
+struct socket;
+
+/**
+ * define NETMEM_HINT_UNRETAINED - the fragment is freed as soon as it is sent
+ *
+ * For ACKs and the like, which nobody keeps for a retransmission. Such
+ * fragments never share a chunk with retained ones, so that a fragment that
+ * lives long does not hold up the recycling of many that live shortly.
+ */
+#define NETMEM_HINT_UNRETAINED	BIT(0)
+
+/**
+ * define NETMEM_FRAG_MAX - the longest fragment, and the largest alignment
+ */
+#if PAGE_SIZE < SZ_32K
+#define NETMEM_FRAG_MAX		SZ_32K
+#else
+#define NETMEM_FRAG_MAX		PAGE_SIZE
+#endif
+
+int netmem_alloc_gfp(struct socket *sock, size_t len, size_t align,
+		     unsigned int hints, gfp_t gfp, struct bio_vec *bv);
+struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
+				 unsigned int hints, gfp_t gfp);
+void netmem_free(struct bio_vec *bv);
+void netmem_free_bulk(struct bio_vec *bv, unsigned int nr);
+
+/**
+ * netmem_alloc() - allocate a fragment of transmit memory; may sleep
+ * @sock: socket that will send the fragment, or NULL
+ * @len: length in bytes, 1 to %NETMEM_FRAG_MAX
+ * @hints: 0 or %NETMEM_HINT_UNRETAINED
+ * @bv: where to store the fragment
+ *
+ * Short for netmem_alloc_gfp() with %GFP_KERNEL and no wish for an alignment.
+ *
+ * Context: process context; may sleep.
+ * Return: 0, -EINVAL, -EMSGSIZE or -ENOMEM, as netmem_alloc_gfp(). @bv is
+ * written on success only.
+ */
+static inline int netmem_alloc(struct socket *sock, size_t len,
+			       unsigned int hints, struct bio_vec *bv)
+{
+	return netmem_alloc_gfp(sock, len, 1, hints, GFP_KERNEL, bv);
+}
+
+#endif /* _NET_NETMEM_ALLOC_H */

@@ -1,0 +1,932 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Socket-keyed allocator of transmit memory, built on page_pool.
+ *
+ * Memory is kept in sets. Each network device that does DMA has a set of its
+ * own, created when a socket that is routed through the device first asks for
+ * memory. Everything else - lo, veth, tunnels, a socket without a route, no
+ * socket at all - shares one default set for each NUMA node: such memory is
+ * never mapped, so telling those devices apart would gain nothing and strand
+ * idle memory in each of them. The key is a hint: memory from the wrong set
+ * is good memory, and all that it can cost is a mapping at transmit.
+ *
+ *   struct netmem_set                      device, or node
+ *     `- struct netmem_class [2]           retained, unretained
+ *          |- struct netmem_cpu, per CPU   the open chunk: a bump allocator
+ *          `- struct netmem_pool [2]       big chunks, single pages
+ *               `- struct page_pool
+ *
+ * A fragment is cut from the CPU's open chunk. When that is used up, the next
+ * chunk comes from the class's pool of big chunks, which is shared by all CPUs
+ * under a spinlock, since fragments are mostly freed on another CPU than they
+ * were allocated on. If there is no big chunk, a single page of the second
+ * pool is opened instead, and if there is none of these either, the fragment
+ * gets pages of its own, outside any lock, with all that the caller's gfp
+ * flags allow.
+ *
+ * References. A chunk belongs to its page_pool while it is held; the page's
+ * pp_ref_count says by how many: one for each fragment that is not freed, and
+ * while the chunk is open also what is left of NETMEM_BIAS, so that cutting a
+ * fragment costs no atomic operation. Whoever drops the last of these puts
+ * the chunk back into the pool. If somebody, an sk_buff say, still holds an
+ * ordinary page reference then, page_pool lets go of the chunk instead, and
+ * it dies as an ordinary page with that last reference.
+ *
+ * Locking, from the outside in:
+ *
+ *   rcu_read_lock       keeps a set alive, in allocation and in free
+ *   netmem_cpu.bh_lock  the open chunk; BH is off, so it is the CPU's own
+ *   netmem_pool.lock    the allocation side of the page_pool; BH is off
+ *
+ * netmem_hash_lock guards changes to the hash of sets, and netmem_sets_mutex
+ * the list of sets that the slow work walks.
+ */
+
+#include <linux/bvecq.h>
+#include <linux/cpuhotplug.h>
+#include <linux/error-injection.h>
+#include <linux/hashtable.h>
+#include <linux/local_lock.h>
+#include <linux/mempool.h>
+#include <linux/net.h>
+#include <linux/netdevice.h>
+#include <linux/nodemask.h>
+#include <linux/percpu.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+#include <net/dst.h>
+#include <net/net_namespace.h>
+#include <net/netmem_alloc.h>
+#include <net/page_pool/helpers.h>
+#include <net/sock.h>
+
+#include "netmem_alloc_priv.h"
+#include "page_pool_priv.h"
+
+#define NETMEM_HINTS_ALL	NETMEM_HINT_UNRETAINED
+
+/* Two requests that are built on different CPUs shall not share a line. */
+#define NETMEM_ALIGN_MIN	SMP_CACHE_BYTES
+
+/* More than a chunk can have fragments, less than pp_ref_count can hold. */
+#define NETMEM_BIAS		(LONG_MAX >> 1)
+
+/* Idle chunks that the ring of one page_pool holds. Together with the pool's
+ * allocation cache that bounds what a class can hoard.
+ */
+#define NETMEM_RING_SIZE	512
+
+/* A fragment is lowmem, and nobody is charged for it. __GFP_ZERO is for the
+ * fragment, not for the chunk.
+ */
+#define NETMEM_GFP_MASK		(~(GFP_ZONEMASK | __GFP_COMP | __GFP_ZERO | \
+				   __GFP_ACCOUNT | __GFP_NOFAIL))
+
+#define NETMEM_TRIM_INTERVAL	(5 * HZ)
+#define NETMEM_TRIM_BUDGET	16
+#define NETMEM_RESERVE_PAGES	32
+
+static DEFINE_HASHTABLE(netmem_hash, 6);
+static DEFINE_SPINLOCK(netmem_hash_lock);
+static LIST_HEAD(netmem_sets);
+static DEFINE_MUTEX(netmem_sets_mutex);
+static struct netmem_set *netmem_default[MAX_NUMNODES] __read_mostly;
+VISIBLE_IF_KUNIT struct workqueue_struct *netmem_wq __read_mostly;
+EXPORT_SYMBOL_IF_KUNIT(netmem_wq);
+static mempool_t netmem_reserve;
+
+/* What has no set to be counted in. */
+struct netmem_counters {
+	u64	unpooled;
+	u64	failures;
+};
+
+static DEFINE_PER_CPU(struct netmem_counters, netmem_counters);
+
+static void netmem_trim_work_fn(struct work_struct *work);
+static DECLARE_DEFERRABLE_WORK(netmem_trim_work, netmem_trim_work_fn);
+
+/*
+ * Chunks.
+ */
+
+VISIBLE_IF_KUNIT struct page *netmem_pool_take(struct netmem_pool *np,
+					       gfp_t gfp)
+{
+	netmem_ref netmem;
+
+	KUNIT_STATIC_STUB_REDIRECT(netmem_pool_take, np, gfp);
+
+	spin_lock(&np->lock);
+	netmem = page_pool_alloc_netmems(np->pp, gfp);
+	np->takes++;
+	np->low = min(np->low, np->pp->alloc.count);
+	spin_unlock(&np->lock);
+
+	return netmem ? __netmem_to_page(netmem) : NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(netmem_pool_take);
+
+/* Put a chunk back whose last reference is gone. The pool lives until its last
+ * page is back, but its owner may have left: then owner_priv is NULL, and was
+ * made so a grace period before the pool's allocation side went away.
+ */
+static void netmem_chunk_put(struct page *page)
+{
+	netmem_ref netmem = page_to_netmem(page);
+	struct page_pool *pp = __netmem_get_pp(netmem);
+	struct netmem_pool *np;
+
+	rcu_read_lock();
+	np = READ_ONCE(pp->owner_priv);
+
+	/* The pool's cache is a stack: what is put there is still warm when it
+	 * is taken next. The ring is a queue, for when the lock is taken.
+	 */
+	if (np && spin_trylock_bh(&np->lock)) {
+		page_pool_put_unrefed_netmem(pp, netmem, -1, true);
+		spin_unlock_bh(&np->lock);
+	} else {
+		page_pool_put_unrefed_netmem(pp, netmem, -1, false);
+	}
+	rcu_read_unlock();
+}
+
+static void netmem_open(struct netmem_cpu *nc, struct page *page, size_t len)
+{
+	page_pool_fragment_netmem(page_to_netmem(page), NETMEM_BIAS);
+	nc->page = page;
+	nc->size = page_size(page);
+	nc->offset = len;
+	nc->users = 1;
+}
+
+/* Close the open chunk, if there is one: its fragments alone hold it now. */
+static void netmem_retire(struct netmem_cpu *nc)
+{
+	struct page *page = nc->page;
+
+	if (!page)
+		return;
+
+	nc->page = NULL;
+	nc->size = 0;
+	nc->offset = 0;
+
+	if (!page_pool_unref_netmem(page_to_netmem(page),
+				    NETMEM_BIAS - nc->users))
+		netmem_chunk_put(page);
+}
+
+/* Have all fragments of the open chunk been freed, and has everybody else let
+ * go of it? Then it can start over, and is warmer than any other.
+ */
+static bool netmem_is_drained(const struct netmem_cpu *nc)
+{
+	netmem_ref netmem = page_to_netmem(nc->page);
+
+	return atomic_long_read(netmem_get_pp_ref_count_ref(netmem)) ==
+	       NETMEM_BIAS - nc->users && page_ref_count(nc->page) == 1;
+}
+
+/* The open chunk cannot take @len more bytes: find one that does, and return
+ * it, with the fragment at its beginning.
+ *
+ * Nothing here may sleep, nor dip into the reserves of the page allocator: the
+ * caller has a slower and more patient way left.
+ */
+static noinline struct page *netmem_refill(struct netmem_class *nclass,
+					   struct netmem_cpu *nc, size_t len,
+					   size_t align, gfp_t gfp)
+{
+	size_t need = max(len, align), rest = nc->size - nc->offset;
+	struct page *page;
+
+	if (nc->page && need <= nc->size && netmem_is_drained(nc)) {
+		netmem_open(nc, nc->page, len);
+		nc->restarts++;
+		return nc->page;
+	}
+
+	gfp &= ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC);
+	gfp |= __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC;
+
+	page = netmem_pool_take(&nclass->pools[NETMEM_POOL_CHUNK], gfp);
+	if (!page) {
+		if (need > PAGE_SIZE)
+			return NULL;
+		page = netmem_pool_take(&nclass->pools[NETMEM_POOL_PAGE], gfp);
+		if (!page)
+			return NULL;
+		nc->small++;
+	}
+	nc->refills++;
+
+	if (unlikely(!delayed_work_pending(&netmem_trim_work)))
+		queue_delayed_work(netmem_wq, &netmem_trim_work,
+				   NETMEM_TRIM_INTERVAL);
+
+	/* Keep that chunk open which has more to give. A chunk that is never
+	 * opened belongs to its one fragment, by the one reference that it
+	 * was born with.
+	 */
+	if (page_size(page) - len > rest) {
+		netmem_retire(nc);
+		netmem_open(nc, page, len);
+	}
+	return page;
+}
+
+/* Pages for this fragment alone, not from a pool. */
+VISIBLE_IF_KUNIT struct page *netmem_alloc_unpooled(size_t len, size_t align,
+						    gfp_t gfp, bool reserve)
+{
+	unsigned int order = get_order(max(len, align));
+
+	KUNIT_STATIC_STUB_REDIRECT(netmem_alloc_unpooled, len, align, gfp,
+				   reserve);
+
+	gfp |= __GFP_NOWARN;
+
+	/* Who may wait for a page at all shall get one at last, even if it is
+	 * memory reclaim itself that waits for him.
+	 */
+	if (!order && reserve && gfpflags_allow_blocking(gfp))
+		return mempool_alloc(&netmem_reserve, gfp);
+
+	if (order) {
+		gfp |= __GFP_COMP;
+		if (gfpflags_allow_blocking(gfp) && !(gfp & __GFP_NORETRY))
+			gfp |= __GFP_RETRY_MAYFAIL;
+	}
+	return alloc_pages(gfp, order);
+}
+EXPORT_SYMBOL_IF_KUNIT(netmem_alloc_unpooled);
+
+static void netmem_free_unpooled(struct page *page)
+{
+	/* The reserve must not take a page that is still being sent. */
+	if (PageCompound(page) || page_ref_count(page) != 1) {
+		put_page(page);
+		if (mempool_is_saturated(&netmem_reserve))
+			return;
+		page = alloc_page(GFP_NOWAIT);
+		if (!page)
+			return;
+	}
+	mempool_free(page, &netmem_reserve);
+}
+
+/*
+ * Sets.
+ */
+
+/* Such a device's pools can be mapped, so it gets pools of its own. */
+static bool netmem_dev_has_dma(const struct net_device *dev)
+{
+	const struct device *parent = READ_ONCE(dev->dev.parent);
+
+	return parent && parent->dma_mask;
+}
+
+static void netmem_set_release_pools(struct netmem_set *set)
+{
+	for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
+		struct netmem_class *nclass = &set->classes[c];
+
+		for (int p = 0; p < NETMEM_NR_POOLS; p++)
+			page_pool_destroy(nclass->pools[p].pp);
+		free_percpu(nclass->cpu);
+	}
+}
+
+static int netmem_pool_init(struct netmem_pool *np, unsigned int order, int nid)
+{
+	struct page_pool_params params = {
+		.order		= order,
+		.pool_size	= NETMEM_RING_SIZE,
+		.nid		= nid,
+	};
+	struct page_pool *pp;
+
+	pp = page_pool_create(&params);
+	if (IS_ERR(pp))
+		return PTR_ERR(pp);
+
+	spin_lock_init(&np->lock);
+	np->pp = pp;
+	WRITE_ONCE(pp->owner_priv, np);
+	return 0;
+}
+
+/* Give a set its pools, and let it be used. */
+static int netmem_set_init_pools(struct netmem_set *set)
+{
+	int cpu, err;
+
+	for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
+		struct netmem_class *nclass = &set->classes[c];
+
+		err = -ENOMEM;
+		nclass->cpu = alloc_percpu(struct netmem_cpu);
+		if (!nclass->cpu)
+			goto fail;
+		for_each_possible_cpu(cpu)
+			local_lock_init(&per_cpu_ptr(nclass->cpu, cpu)->bh_lock);
+
+		err = netmem_pool_init(&nclass->pools[NETMEM_POOL_CHUNK],
+				       get_order(NETMEM_FRAG_MAX), set->nid);
+		if (err)
+			goto fail;
+		err = netmem_pool_init(&nclass->pools[NETMEM_POOL_PAGE],
+				       0, set->nid);
+		if (err)
+			goto fail;
+	}
+
+	mutex_lock(&netmem_sets_mutex);
+	list_add_tail(&set->list, &netmem_sets);
+	mutex_unlock(&netmem_sets_mutex);
+
+	/* Pairs with the acquire in netmem_set_of_dev(). */
+	smp_store_release(&set->ready, true);
+	return 0;
+
+fail:
+	netmem_set_release_pools(set);
+	memset(set->classes, 0, sizeof(set->classes));
+	return err;
+}
+
+/* If this fails, the device's sockets stay with the default set. */
+static void netmem_set_create_fn(struct work_struct *work)
+{
+	netmem_set_init_pools(container_of(work, struct netmem_set, create));
+}
+
+/* Runs after netmem_set_create_fn(), the workqueue being ordered. */
+static void netmem_set_destroy_fn(struct work_struct *work)
+{
+	struct netmem_set *set = container_of(work, struct netmem_set, destroy);
+	int cpu;
+
+	if (set->ready) {
+		mutex_lock(&netmem_sets_mutex);
+		list_del(&set->list);
+		mutex_unlock(&netmem_sets_mutex);
+
+		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
+			for (int p = 0; p < NETMEM_NR_POOLS; p++)
+				WRITE_ONCE(set->classes[c].pools[p].pp->owner_priv,
+					   NULL);
+	}
+
+	/* Wait for those who found the set in the hash, or the pool in a page. */
+	synchronize_rcu();
+
+	if (set->ready) {
+		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
+			for_each_possible_cpu(cpu)
+				netmem_retire(per_cpu_ptr(set->classes[c].cpu,
+							  cpu));
+		netmem_set_release_pools(set);
+	}
+	kfree(set);
+}
+
+static struct netmem_set *netmem_set_find(const struct net_device *dev)
+{
+	struct netmem_set *set;
+
+	hash_for_each_possible_rcu(netmem_hash, set, node, (unsigned long)dev,
+				   lockdep_is_held(&netmem_hash_lock))
+		if (set->dev == dev)
+			return set;
+	return NULL;
+}
+
+/* Have a set made for @dev. That takes memory and mutexes, which the caller,
+ * who may be in the midst of reclaim, must not wait for.
+ *
+ * The set holds no reference on the device: it leaves the hash when the device
+ * is unregistered, and a device that is not registered gets none.
+ */
+static noinline void netmem_set_request(const struct net_device *dev)
+{
+	struct netmem_set *set;
+
+	if (READ_ONCE(dev->reg_state) != NETREG_REGISTERED)
+		return;
+
+	set = kzalloc_obj(*set, GFP_ATOMIC | __GFP_NOWARN);
+	if (!set)
+		return;
+
+	set->dev = dev;
+	set->nid = dev_to_node(dev->dev.parent);
+	strscpy(set->name, dev->name);
+	INIT_WORK(&set->create, netmem_set_create_fn);
+	INIT_WORK(&set->destroy, netmem_set_destroy_fn);
+
+	spin_lock_bh(&netmem_hash_lock);
+	/* reg_state changes before the notifier takes the lock. */
+	if (READ_ONCE(dev->reg_state) == NETREG_REGISTERED &&
+	    !netmem_set_find(dev)) {
+		hash_add_rcu(netmem_hash, &set->node, (unsigned long)dev);
+		queue_work(netmem_wq, &set->create);
+		set = NULL;
+	}
+	spin_unlock_bh(&netmem_hash_lock);
+
+	kfree(set);
+}
+
+static struct netmem_set *netmem_set_of_dev(const struct net_device *dev)
+{
+	struct netmem_set *set = netmem_set_find(dev);
+
+	if (unlikely(!set)) {
+		netmem_set_request(dev);
+		return NULL;
+	}
+
+	/* Pairs with the release in netmem_set_init_pools(). */
+	return smp_load_acquire(&set->ready) ? set : NULL;
+}
+
+/* The route is not checked for being current: see the top of this file. */
+VISIBLE_IF_KUNIT struct netmem_set *netmem_set_of(struct socket *sock)
+{
+	const struct net_device *dev;
+	const struct dst_entry *dst;
+	struct netmem_set *set;
+
+	if (sock && sock->sk) {
+		dst = rcu_dereference(sock->sk->sk_dst_cache);
+		dev = dst ? dst_dev_rcu(dst) : NULL;
+		if (dev && netmem_dev_has_dma(dev)) {
+			set = netmem_set_of_dev(dev);
+			if (set)
+				return set;
+		}
+	}
+	return netmem_default[numa_mem_id()];
+}
+EXPORT_SYMBOL_IF_KUNIT(netmem_set_of);
+
+/* As netmem_alloc_gfp(), but the arguments are known to be good. */
+static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
+					   size_t align, unsigned int hints,
+					   gfp_t gfp, bool reserve,
+					   struct bio_vec *bv)
+{
+	struct netmem_class *nclass;
+	struct netmem_cpu *nc;
+	struct page *page;
+	size_t offset;
+
+	rcu_read_lock();
+	local_bh_disable();
+	nclass = &netmem_set_of(sock)->classes[hints & NETMEM_HINT_UNRETAINED];
+	local_lock_nested_bh(&nclass->cpu->bh_lock);
+	nc = this_cpu_ptr(nclass->cpu);
+
+	offset = ALIGN(nc->offset, max_t(size_t, align, NETMEM_ALIGN_MIN));
+	if (likely(offset + len <= nc->size)) {
+		page = nc->page;
+		nc->offset = offset + len;
+		nc->users++;
+		nc->allocs++;
+	} else {
+		offset = 0;
+		page = netmem_refill(nclass, nc, len, align,
+				     gfp & NETMEM_GFP_MASK);
+		if (page)
+			nc->allocs++;
+	}
+
+	local_unlock_nested_bh(&nclass->cpu->bh_lock);
+	local_bh_enable();
+	rcu_read_unlock();
+
+	if (unlikely(!page)) {
+		page = netmem_alloc_unpooled(len, align, gfp & NETMEM_GFP_MASK,
+					     reserve);
+		if (!page)
+			return false;
+		this_cpu_inc(netmem_counters.unpooled);
+	}
+
+	if (gfp & __GFP_ZERO)
+		memset(page_address(page) + offset, 0, len);
+
+	bvec_set_page(bv, page + (offset >> PAGE_SHIFT), len,
+		      offset_in_page(offset));
+	return true;
+}
+
+/**
+ * netmem_alloc_gfp() - allocate a fragment of transmit memory
+ * @sock: socket that will send the fragment, or NULL if that is not known
+ * @len: length in bytes, 1 to %NETMEM_FRAG_MAX
+ * @align: alignment in bytes, a power of two, at most %NETMEM_FRAG_MAX; 1 if
+ *	it does not matter. Fragments begin on a cache line anyway.
+ * @hints: 0 or %NETMEM_HINT_UNRETAINED
+ * @gfp: how hard to try. %__GFP_ZERO clears the fragment. Zone modifiers,
+ *	%__GFP_ACCOUNT and %__GFP_NOFAIL are ignored.
+ * @bv: where to store the fragment
+ *
+ * The fragment lies in one physically contiguous piece of lowmem that
+ * bvec_virt() can address and that MSG_SPLICE_PAGES takes; it may cross page
+ * boundaries, and bv_offset is less than PAGE_SIZE. What it holds is undefined
+ * unless %__GFP_ZERO was given. It belongs to the caller until he passes it to
+ * netmem_free(), whatever becomes of the socket, its route or the device.
+ * Memory that was spliced into a socket may be freed at once, since the
+ * sk_buffs hold page references of their own; but then it cannot be recycled,
+ * so it is better freed when the data has been acknowledged.
+ *
+ * If @gfp allows direct reclaim and neither @len nor @align is greater than
+ * PAGE_SIZE, the allocation does not fail: a small reserve stands behind it,
+ * so that writeback goes forward under memory pressure. As with any mempool
+ * that holds only if nobody waits for one fragment while he keeps another that
+ * will not be freed without it. Longer fragments may fail when memory is
+ * fragmented; use shorter ones then.
+ *
+ * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
+ * allows direct reclaim. @sock must not be released meanwhile.
+ *
+ * Return:
+ * * 0 - success
+ * * -EINVAL - @len is 0, @hints has an unknown bit, or @align is no power of
+ *   two or too large
+ * * -EMSGSIZE - @len is more than one fragment can hold
+ * * -ENOMEM - no memory
+ *
+ * On error @bv is untouched.
+ */
+int netmem_alloc_gfp(struct socket *sock, size_t len, size_t align,
+		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
+{
+	if (unlikely(!len || (hints & ~NETMEM_HINTS_ALL) ||
+		     !is_power_of_2(align) || align > NETMEM_FRAG_MAX))
+		return -EINVAL;
+	if (unlikely(len > NETMEM_FRAG_MAX))
+		return -EMSGSIZE;
+
+	might_alloc(gfp);
+
+	if (unlikely(!__netmem_alloc(sock, len, align, hints, gfp, true, bv))) {
+		this_cpu_inc(netmem_counters.failures);
+		return -ENOMEM;
+	}
+	return 0;
+}
+EXPORT_SYMBOL(netmem_alloc_gfp);
+ALLOW_ERROR_INJECTION(netmem_alloc_gfp, ERRNO);
+
+/**
+ * netmem_alloc_bvecq() - allocate transmit memory of any length
+ * @sock: socket that will send the memory, or NULL if that is not known
+ * @len: length in bytes, 1 to %INT_MAX
+ * @hints: 0 or %NETMEM_HINT_UNRETAINED
+ * @gfp: as for netmem_alloc_gfp()
+ *
+ * The memory comes as a chain of %BVECQ_MEM_NETMEM segments whose pieces are
+ * fragments, as long ones as can be had, and add up to @len bytes. Each is at
+ * least PAGE_SIZE long, but for the last one. With the last reference on a
+ * segment its fragments are freed.
+ *
+ * The reserve of netmem_alloc_gfp() stands behind the memory if @len is at
+ * most PAGE_SIZE: whoever needs many pages might wait for his own.
+ *
+ * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
+ * allows direct reclaim. @sock must not be released meanwhile.
+ *
+ * Return: the chain, with one reference, which the caller drops by bvecq_put(),
+ * or an ERR_PTR():
+ *
+ * * -EINVAL - @len is 0, or @hints has an unknown bit
+ * * -EMSGSIZE - @len is greater than %INT_MAX
+ * * -ENOMEM - no memory
+ */
+struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
+				 unsigned int hints, gfp_t gfp)
+{
+	/* Big fragments are worth a try, but not a wait. */
+	gfp_t big_gfp = (gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_NORETRY;
+	size_t part, max_part = NETMEM_FRAG_MAX;
+	bool reserve = len <= PAGE_SIZE;
+	struct bvecq *head, *tail;
+	struct bio_vec bv;
+
+	if (!len || (hints & ~NETMEM_HINTS_ALL))
+		return ERR_PTR(-EINVAL);
+	if (len > INT_MAX)
+		return ERR_PTR(-EMSGSIZE);
+
+	might_alloc(gfp);
+
+	head = bvecq_alloc(DIV_ROUND_UP(len, NETMEM_FRAG_MAX), BVECQ_MEM_NETMEM,
+			   gfp & ~__GFP_ZERO);
+	if (!head)
+		goto nomem;
+	head->free_bv = netmem_free;
+	tail = head;
+
+	while (len) {
+		part = min(len, max_part);
+		if (!__netmem_alloc(sock, part, 1, hints,
+				    part > PAGE_SIZE ? big_gfp : gfp, reserve,
+				    &bv)) {
+			if (part <= PAGE_SIZE)
+				goto nomem;
+			max_part = PAGE_SIZE;
+			continue;
+		}
+		if (bvecq_append_grow(&tail, bv.bv_page, bv.bv_len, bv.bv_offset,
+				      gfp & ~__GFP_ZERO)) {
+			netmem_free(&bv);
+			goto nomem;
+		}
+		len -= part;
+	}
+	return head;
+
+nomem:
+	bvecq_put(head);
+	this_cpu_inc(netmem_counters.failures);
+	return ERR_PTR(-ENOMEM);
+}
+EXPORT_SYMBOL(netmem_alloc_bvecq);
+ALLOW_ERROR_INJECTION(netmem_alloc_bvecq, ERRNO);
+
+/**
+ * netmem_free() - free a fragment
+ * @bv: the fragment, as netmem_alloc() stored it; bv_offset and bv_len may
+ *	have been changed since. Nothing is done if bv_page is NULL.
+ *
+ * The page may still be referred to by sk_buffs that it was spliced into:
+ * nothing is written to it before they let go.
+ *
+ * Sets bv_page to NULL.
+ *
+ * Context: any but hardirq; interrupts must be enabled. Does not sleep.
+ */
+void netmem_free(struct bio_vec *bv)
+{
+	struct page *page = bv->bv_page;
+
+	if (unlikely(!page))
+		return;
+	bv->bv_page = NULL;
+
+	page = compound_head(page);
+	if (unlikely(!page_pool_page_is_pp(page)))
+		netmem_free_unpooled(page);
+	else if (page_pool_unref_and_test(page_to_netmem(page)))
+		netmem_chunk_put(page);
+}
+EXPORT_SYMBOL(netmem_free);
+
+/**
+ * netmem_free_bulk() - free many fragments
+ * @bv: array of fragments, as for netmem_free()
+ * @nr: how many there are
+ *
+ * Cheaper than so many calls of netmem_free() where neighbours in the array
+ * are neighbours in a chunk. Sets each bv_page to NULL.
+ *
+ * Context: any but hardirq; interrupts must be enabled. Does not sleep.
+ */
+void netmem_free_bulk(struct bio_vec *bv, unsigned int nr)
+{
+	unsigned int i = 0;
+
+	while (i < nr) {
+		struct page *page = bv[i].bv_page;
+		long refs = 1;
+
+		if (!page) {
+			i++;
+			continue;
+		}
+
+		page = compound_head(page);
+		if (!page_pool_page_is_pp(page)) {
+			netmem_free(&bv[i++]);
+			continue;
+		}
+
+		bv[i++].bv_page = NULL;
+		while (i < nr && bv[i].bv_page &&
+		       compound_head(bv[i].bv_page) == page) {
+			bv[i++].bv_page = NULL;
+			refs++;
+		}
+		if (!page_pool_unref_netmem(page_to_netmem(page), refs))
+			netmem_chunk_put(page);
+	}
+}
+EXPORT_SYMBOL(netmem_free_bulk);
+
+/*
+ * Slow work: giving idle chunks back, devices, CPUs, statistics.
+ */
+
+/* Give back what was not used since the last time: nothing at all if the pool
+ * ran dry meanwhile, everything if nobody took from it.
+ */
+static void netmem_pool_trim(struct netmem_pool *np, bool all)
+{
+	unsigned int keep;
+
+	spin_lock_bh(&np->lock);
+	if (all || np->takes == np->takes_seen)
+		keep = 0;
+	else if (np->low)
+		keep = np->pp->alloc.count - min(np->low, np->pp->alloc.count);
+	else
+		goto out;
+
+	while (page_pool_trim(np->pp, keep, NETMEM_TRIM_BUDGET) ==
+	       NETMEM_TRIM_BUDGET) {
+		spin_unlock_bh(&np->lock);
+		cond_resched();
+		spin_lock_bh(&np->lock);
+	}
+out:
+	np->takes_seen = np->takes;
+	np->low = np->pp->alloc.count;
+	spin_unlock_bh(&np->lock);
+}
+
+/* Trim all pools, of all that is idle or of what has been so for a while. Says
+ * whether there are chunks left anywhere.
+ */
+VISIBLE_IF_KUNIT bool netmem_trim(bool all)
+{
+	struct netmem_pool *np;
+	struct netmem_set *set;
+	bool busy = false;
+
+	mutex_lock(&netmem_sets_mutex);
+	list_for_each_entry(set, &netmem_sets, list) {
+		for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
+			for (int p = 0; p < NETMEM_NR_POOLS; p++) {
+				np = &set->classes[c].pools[p];
+				netmem_pool_trim(np, all);
+				busy |= page_pool_inflight(np->pp, false) > 0;
+			}
+		}
+	}
+	mutex_unlock(&netmem_sets_mutex);
+	return busy;
+}
+EXPORT_SYMBOL_IF_KUNIT(netmem_trim);
+
+static void netmem_trim_work_fn(struct work_struct *work)
+{
+	if (netmem_trim(false))
+		queue_delayed_work(netmem_wq, &netmem_trim_work,
+				   NETMEM_TRIM_INTERVAL);
+}
+
+static int netmem_netdev_event(struct notifier_block *nb, unsigned long event,
+			       void *ptr)
+{
+	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+	struct netmem_set *set;
+
+	if (event != NETDEV_UNREGISTER && event != NETDEV_CHANGENAME)
+		return NOTIFY_DONE;
+
+	spin_lock_bh(&netmem_hash_lock);
+	set = netmem_set_find(dev);
+	if (set && event == NETDEV_CHANGENAME) {
+		strscpy(set->name, dev->name);
+	} else if (set) {
+		hash_del_rcu(&set->node);
+		queue_work(netmem_wq, &set->destroy);
+	}
+	spin_unlock_bh(&netmem_hash_lock);
+
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block netmem_netdev_notifier = {
+	.notifier_call	= netmem_netdev_event,
+};
+
+static int netmem_cpu_dead(unsigned int cpu)
+{
+	struct netmem_set *set;
+
+	mutex_lock(&netmem_sets_mutex);
+	list_for_each_entry(set, &netmem_sets, list)
+		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
+			netmem_retire(per_cpu_ptr(set->classes[c].cpu, cpu));
+	mutex_unlock(&netmem_sets_mutex);
+	return 0;
+}
+
+VISIBLE_IF_KUNIT void netmem_read_stats(const struct netmem_set *set,
+					unsigned int c,
+					struct netmem_stats *stats)
+{
+	const struct netmem_class *nclass = &set->classes[c];
+	int cpu;
+
+	memset(stats, 0, sizeof(*stats));
+	for_each_possible_cpu(cpu) {
+		const struct netmem_cpu *nc = per_cpu_ptr(nclass->cpu, cpu);
+
+		stats->allocs += READ_ONCE(nc->allocs);
+		stats->refills += READ_ONCE(nc->refills);
+		stats->small += READ_ONCE(nc->small);
+		stats->restarts += READ_ONCE(nc->restarts);
+		stats->unpooled += per_cpu(netmem_counters.unpooled, cpu);
+		stats->failures += per_cpu(netmem_counters.failures, cpu);
+	}
+	for (int p = 0; p < NETMEM_NR_POOLS; p++) {
+		const struct page_pool *pp = nclass->pools[p].pp;
+
+		stats->held[p] = page_pool_inflight(pp, false);
+		stats->fresh[p] = READ_ONCE(pp->pages_state_hold_cnt);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(netmem_read_stats);
+
+#ifdef CONFIG_PROC_FS
+static int netmem_proc_show(struct seq_file *m, void *v)
+{
+	static const char * const names[] = { "retained", "unretained" };
+	struct netmem_stats stats = {};
+	struct netmem_set *set;
+
+	seq_puts(m, "device node class allocs restarts refills small-refills fresh-chunks fresh-pages held-chunks held-pages\n");
+
+	mutex_lock(&netmem_sets_mutex);
+	list_for_each_entry(set, &netmem_sets, list) {
+		for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
+			netmem_read_stats(set, c, &stats);
+			seq_printf(m, "%s %d %s %llu %llu %llu %llu %u %u %d %d\n",
+				   set->name, set->nid, names[c], stats.allocs,
+				   stats.restarts, stats.refills, stats.small,
+				   stats.fresh[NETMEM_POOL_CHUNK],
+				   stats.fresh[NETMEM_POOL_PAGE],
+				   stats.held[NETMEM_POOL_CHUNK],
+				   stats.held[NETMEM_POOL_PAGE]);
+		}
+	}
+	mutex_unlock(&netmem_sets_mutex);
+
+	seq_printf(m, "unpooled %llu\nfailures %llu\nreserve %d of %d\n",
+		   stats.unpooled, stats.failures,
+		   READ_ONCE(netmem_reserve.curr_nr), netmem_reserve.min_nr);
+	return 0;
+}
+#endif
+
+static int __init netmem_alloc_init(void)
+{
+	struct netmem_set *set, *first = NULL;
+	int nid, err;
+
+	netmem_wq = alloc_ordered_workqueue("netmem", 0);
+	if (!netmem_wq)
+		panic("netmem_alloc: no workqueue\n");
+
+	if (mempool_init_page_pool(&netmem_reserve, NETMEM_RESERVE_PAGES, 0))
+		panic("netmem_alloc: no reserve\n");
+
+	for_each_node_state(nid, N_MEMORY) {
+		set = kzalloc_node(sizeof(*set), GFP_KERNEL, nid);
+		err = -ENOMEM;
+		if (set) {
+			set->nid = nid;
+			strscpy(set->name, "-");
+			err = netmem_set_init_pools(set);
+		}
+		if (err)
+			panic("netmem_alloc: no default pools: %d\n", err);
+		netmem_default[nid] = set;
+		first = first ?: set;
+	}
+	/* Memory may come to a node later. */
+	for (nid = 0; nid < MAX_NUMNODES; nid++)
+		netmem_default[nid] = netmem_default[nid] ?: first;
+
+	register_netdevice_notifier(&netmem_netdev_notifier);
+	cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "net/netmem:dead",
+				  NULL, netmem_cpu_dead);
+#ifdef CONFIG_PROC_FS
+	proc_create_single("netmem_alloc", 0444, init_net.proc_net,
+			   netmem_proc_show);
+#endif
+	return 0;
+}
+subsys_initcall(netmem_alloc_init);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The inside of netmem_alloc.c, for it and its tests. */
+#ifndef __NETMEM_ALLOC_PRIV_H
+#define __NETMEM_ALLOC_PRIV_H
+
+#include <linux/local_lock.h>
+#include <linux/netdevice.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+struct page_pool;
+
+enum {
+	NETMEM_POOL_CHUNK,	/* of NETMEM_FRAG_MAX bytes */
+	NETMEM_POOL_PAGE,	/* single pages, when there are no chunks */
+	NETMEM_NR_POOLS
+};
+
+#define NETMEM_NR_CLASSES	2
+
+/**
+ * struct netmem_pool - a page_pool whose allocation side many CPUs use
+ * @lock: guards the allocation side of @pp, and the rest of this
+ * @pp: the pool
+ * @low: fewest pages in the pool's cache since it was last trimmed
+ * @takes: how often a page was asked for
+ * @takes_seen: @takes when the pool was last trimmed
+ */
+struct netmem_pool {
+	spinlock_t		lock;	/* guards all of this */
+	struct page_pool	*pp;
+	unsigned int		low;
+	unsigned long		takes;
+	unsigned long		takes_seen;
+};
+
+/**
+ * struct netmem_cpu - a CPU's open chunk, and its counters
+ * @bh_lock: guards all of this where BH off does not imply it (PREEMPT_RT)
+ * @page: the chunk, or NULL
+ * @offset: where the next fragment may begin
+ * @size: the chunk's size; 0 if there is none
+ * @users: fragments cut from the chunk
+ * @allocs: fragments allocated
+ * @restarts: times that the open chunk started over, all of it being free
+ * @refills: chunks opened or given away whole
+ * @small: how many of these were single pages
+ */
+struct netmem_cpu {
+	local_lock_t	bh_lock;
+	unsigned int	offset;
+	unsigned int	size;
+	struct page	*page;
+	long		users;
+	u64		allocs;
+	u64		restarts;
+	u64		refills;
+	u64		small;
+};
+
+/**
+ * struct netmem_class - fragments of like lifetime
+ * @cpu: the open chunks
+ * @pools: where the chunks come from
+ */
+struct netmem_class {
+	struct netmem_cpu __percpu	*cpu;
+	struct netmem_pool		pools[NETMEM_NR_POOLS];
+};
+
+/**
+ * struct netmem_set - the pools of a device or a node
+ * @node: in netmem_hash
+ * @list: in netmem_sets, once @ready
+ * @dev: the device, as a key only: it may be gone; NULL in a default set
+ * @name: the device's name, to be shown only: it may change at any time
+ * @nid: NUMA node
+ * @ready: the pools are there
+ * @classes: by lifetime
+ * @create: work that makes the pools
+ * @destroy: work that takes the set away
+ */
+struct netmem_set {
+	struct hlist_node	node;
+	struct list_head	list;
+	const struct net_device	*dev;
+	char			name[IFNAMSIZ];
+	int			nid;
+	bool			ready;
+	struct netmem_class	classes[NETMEM_NR_CLASSES];
+	struct work_struct	create;
+	struct work_struct	destroy;
+};
+
+struct netmem_stats {
+	u64	allocs;
+	u64	restarts;
+	u64	refills;
+	u64	small;
+	u64	unpooled;
+	u64	failures;
+	s32	held[NETMEM_NR_POOLS];
+	u32	fresh[NETMEM_NR_POOLS];
+};
+
+#if IS_ENABLED(CONFIG_KUNIT)
+extern struct workqueue_struct *netmem_wq;
+
+struct page *netmem_pool_take(struct netmem_pool *np, gfp_t gfp);
+struct page *netmem_alloc_unpooled(size_t len, size_t align, gfp_t gfp,
+				   bool reserve);
+struct netmem_set *netmem_set_of(struct socket *sock);
+void netmem_read_stats(const struct netmem_set *set, unsigned int c,
+		       struct netmem_stats *stats);
+bool netmem_trim(bool all);
+#endif
+
+#endif /* __NETMEM_ALLOC_PRIV_H */
