@@ -197,17 +197,18 @@ class Histogram:
     def __init__(self, path):
         with open(path, encoding="ascii", errors="replace") as f:
             body = f.read()
-        dropped = re.search(r"^\s*Dropped:\s*(\d+)", body, re.M)
-        if not dropped:
+        totals = dict(re.findall(r"^    (\w+): (\d+)$", body, re.M))
+        if "Dropped" not in totals:
             die(f"{path}: not a histogram")
-        if int(dropped.group(1)):
-            die(f"{path}: {dropped.group(1)} entries did not fit: raise size=")
+        if int(totals["Dropped"]):
+            die(f"{path}: {totals['Dropped']} events did not fit: raise size=")
         self.rows = []
-        for key, rest in re.findall(r"^\{(.*?)\}\s*(hitcount:.*)$", body,
-                                    re.M | re.S):
-            sums = {k: int(v) for k, v in
-                    re.findall(r"(\w+):\s*(\d+)", rest.splitlines()[0])}
+        for key, rest in re.findall(r"^\{([^{}]*)\} *(hitcount:[^\n]*)$", body,
+                                    re.M):
+            sums = {k: int(v) for k, v in re.findall(r"(\w+):\s*(\d+)", rest)}
             self.rows.append((key, sums.pop("hitcount"), sums))
+        if len(self.rows) != int(totals["Entries"]):
+            die(f"{path}: read {len(self.rows)} of {totals['Entries']} entries")
 
     def hits(self, chosen=lambda key: True):
         return sum(hits for key, hits, _ in self.rows if chosen(key))
