@@ -46,14 +46,16 @@ def summary(values):
 
 
 def number(value):
-    """A figure for people: three digits that mean something, no exponent."""
+    """A figure for people: about three digits, no exponent."""
     if value is None:
         return "-"
     if value == 0:
         return "0"
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) >= 0.095 else f"{value:.4f}"
 
 
 def goal(figure, value, unit, op, target):
