@@ -124,7 +124,7 @@ void bvecq_put(struct bvecq *bq)
 
 		bvecq_release_pieces(bq);
 		if (!bq->inline_bv)
-			kvfree(bq->bv);
+			kvfree_atomic(bq->bv);
 		kfree(bq);
 		bq = next;
 	}

@@ -13,6 +13,9 @@
 #define NETFS_BVECQ_SLOTS \
 	((PAGE_SIZE - sizeof(struct bvecq)) / sizeof(struct bio_vec))
 
+/* What a chain of folios starts with; it grows if they are small. */
+#define NETFS_FOLIO_SLOTS	32
+
 /**
  * netfs_borrow_iter - Describe the memory behind an iterator as a bvecq
  * @orig: The iterator; not advanced
@@ -47,7 +50,10 @@ struct bvecq *netfs_borrow_iter(const struct iov_iter *orig, gfp_t gfp)
 	    !iov_iter_is_bvecq(&iter) && !iov_iter_is_xarray(&iter))
 		return ERR_PTR(-EOPNOTSUPP);
 
+	/* As many as can be needed, but a folio takes only one, however large. */
 	slots = iov_iter_npages(&iter, NETFS_BVECQ_SLOTS);
+	if (iov_iter_is_folioq(&iter) || iov_iter_is_xarray(&iter))
+		slots = umin(slots, NETFS_FOLIO_SLOTS);
 	head = bvecq_alloc(slots, BVECQ_MEM_BORROWED, gfp);
 	if (!head)
 		return ERR_PTR(-ENOMEM);

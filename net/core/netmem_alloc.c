@@ -12,7 +12,7 @@
  *
  *   struct netmem_set                      device, or node
  *     `- struct netmem_class [2]           retained, unretained
- *          |- struct netmem_cpu, per CPU   the open chunk: a bump allocator
+ *          |- struct netmem_cpu, per CPU   the open chunks: bump allocators
  *          `- struct netmem_pool [2]       big chunks, single pages
  *               `- struct page_pool
  *
@@ -35,7 +35,9 @@
  * Locking, from the outside in:
  *
  *   rcu_read_lock       keeps a set alive, in allocation and in free
- *   netmem_cpu.bh_lock  the open chunk; BH is off, so it is the CPU's own
+ *   netmem_open.lock    an open chunk. Each CPU has one for softirq and one for
+ *                       everything else, so BH need not be off, which would
+ *                       cost as much as all the rest of an allocation
  *   netmem_pool.lock    the allocation side of the page_pool; BH is off
  *
  * netmem_hash_lock guards changes to the hash of sets, and netmem_sets_mutex
@@ -108,7 +110,8 @@ struct netmem_counters {
 static DEFINE_PER_CPU(struct netmem_counters, netmem_counters);
 
 static void netmem_trim_work_fn(struct work_struct *work);
-static DECLARE_DEFERRABLE_WORK(netmem_trim_work, netmem_trim_work_fn);
+VISIBLE_IF_KUNIT DECLARE_DEFERRABLE_WORK(netmem_trim_work, netmem_trim_work_fn);
+EXPORT_SYMBOL_IF_KUNIT(netmem_trim_work);
 
 /*
  * Chunks.
@@ -121,11 +124,11 @@ VISIBLE_IF_KUNIT struct page *netmem_pool_take(struct netmem_pool *np,
 
 	KUNIT_STATIC_STUB_REDIRECT(netmem_pool_take, np, gfp);
 
-	spin_lock(&np->lock);
+	spin_lock_bh(&np->lock);
 	netmem = page_pool_alloc_netmems(np->pp, gfp);
 	np->takes++;
 	np->low = min(np->low, np->pp->alloc.count);
-	spin_unlock(&np->lock);
+	spin_unlock_bh(&np->lock);
 
 	return netmem ? __netmem_to_page(netmem) : NULL;
 }
@@ -156,7 +159,7 @@ static void netmem_chunk_put(struct page *page)
 	rcu_read_unlock();
 }
 
-static void netmem_open(struct netmem_cpu *nc, struct page *page, size_t len)
+static void netmem_open_chunk(struct netmem_open *nc, struct page *page, size_t len)
 {
 	page_pool_fragment_netmem(page_to_netmem(page), NETMEM_BIAS);
 	nc->page = page;
@@ -166,13 +169,14 @@ static void netmem_open(struct netmem_cpu *nc, struct page *page, size_t len)
 }
 
 /* Close the open chunk, if there is one: its fragments alone hold it now. */
-static void netmem_retire(struct netmem_cpu *nc)
+static void netmem_retire(struct netmem_open *nc)
 {
 	struct page *page = nc->page;
 
 	if (!page)
 		return;
 
+	nc->allocs += nc->users;
 	nc->page = NULL;
 	nc->size = 0;
 	nc->offset = 0;
@@ -180,12 +184,22 @@ static void netmem_retire(struct netmem_cpu *nc)
 	if (!page_pool_unref_netmem(page_to_netmem(page),
 				    NETMEM_BIAS - nc->users))
 		netmem_chunk_put(page);
+	nc->users = 0;
+}
+
+/* For a CPU that is not there, or when nobody can find the class any more. */
+static void netmem_retire_cpu(struct netmem_class *nclass, int cpu)
+{
+	struct netmem_cpu *nc = per_cpu_ptr(nclass->cpu, cpu);
+
+	for (int i = 0; i < ARRAY_SIZE(nc->open); i++)
+		netmem_retire(&nc->open[i]);
 }
 
 /* Have all fragments of the open chunk been freed, and has everybody else let
  * go of it? Then it can start over, and is warmer than any other.
  */
-static bool netmem_is_drained(const struct netmem_cpu *nc)
+static bool netmem_is_drained(const struct netmem_open *nc)
 {
 	netmem_ref netmem = page_to_netmem(nc->page);
 
@@ -200,14 +214,15 @@ static bool netmem_is_drained(const struct netmem_cpu *nc)
  * caller has a slower and more patient way left.
  */
 static noinline struct page *netmem_refill(struct netmem_class *nclass,
-					   struct netmem_cpu *nc, size_t len,
+					   struct netmem_open *nc, size_t len,
 					   size_t align, gfp_t gfp)
 {
 	size_t need = max(len, align), rest = nc->size - nc->offset;
 	struct page *page;
 
 	if (nc->page && need <= nc->size && netmem_is_drained(nc)) {
-		netmem_open(nc, nc->page, len);
+		nc->allocs += nc->users;
+		netmem_open_chunk(nc, nc->page, len);
 		nc->restarts++;
 		return nc->page;
 	}
@@ -236,7 +251,9 @@ static noinline struct page *netmem_refill(struct netmem_class *nclass,
 	 */
 	if (page_size(page) - len > rest) {
 		netmem_retire(nc);
-		netmem_open(nc, page, len);
+		netmem_open_chunk(nc, page, len);
+	} else {
+		nc->allocs++;
 	}
 	return page;
 }
@@ -335,8 +352,13 @@ static int netmem_set_init_pools(struct netmem_set *set)
 		nclass->cpu = alloc_percpu(struct netmem_cpu);
 		if (!nclass->cpu)
 			goto fail;
-		for_each_possible_cpu(cpu)
-			local_lock_init(&per_cpu_ptr(nclass->cpu, cpu)->bh_lock);
+		for_each_possible_cpu(cpu) {
+			struct netmem_cpu *nc = per_cpu_ptr(nclass->cpu, cpu);
+
+			/* Two places, for lockdep to tell them apart. */
+			local_lock_init(&nc->open[0].lock);
+			local_lock_init(&nc->open[1].lock);
+		}
 
 		err = netmem_pool_init(&nclass->pools[NETMEM_POOL_CHUNK],
 				       get_order(NETMEM_FRAG_MAX), set->nid);
@@ -391,8 +413,7 @@ static void netmem_set_destroy_fn(struct work_struct *work)
 	if (set->ready) {
 		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
 			for_each_possible_cpu(cpu)
-				netmem_retire(per_cpu_ptr(set->classes[c].cpu,
-							  cpu));
+				netmem_retire_cpu(&set->classes[c], cpu);
 		netmem_set_release_pools(set);
 	}
 	kfree(set);
@@ -459,7 +480,7 @@ static struct netmem_set *netmem_set_of_dev(const struct net_device *dev)
 }
 
 /* The route is not checked for being current: see the top of this file. */
-VISIBLE_IF_KUNIT struct netmem_set *netmem_set_of(struct socket *sock)
+static __always_inline struct netmem_set *__netmem_set_of(struct socket *sock)
 {
 	const struct net_device *dev;
 	const struct dst_entry *dst;
@@ -476,44 +497,34 @@ VISIBLE_IF_KUNIT struct netmem_set *netmem_set_of(struct socket *sock)
 	}
 	return netmem_default[numa_mem_id()];
 }
-EXPORT_SYMBOL_IF_KUNIT(netmem_set_of);
 
-/* As netmem_alloc_gfp(), but the arguments are known to be good. */
-static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
-					   size_t align, unsigned int hints,
-					   gfp_t gfp, bool reserve,
-					   struct bio_vec *bv)
+#if IS_ENABLED(CONFIG_KUNIT)
+struct netmem_set *netmem_set_of(struct socket *sock)
 {
+	return __netmem_set_of(sock);
+}
+EXPORT_SYMBOL_IF_KUNIT(netmem_set_of);
+#endif
+
+/* What netmem_alloc_gfp() does when the open chunk does not do. */
+static noinline bool netmem_alloc_slow(struct socket *sock, size_t len,
+				       size_t align, unsigned int hints,
+				       gfp_t gfp, bool reserve,
+				       struct bio_vec *bv)
+{
+	unsigned int ctx = !!in_serving_softirq();
 	struct netmem_class *nclass;
-	struct netmem_cpu *nc;
 	struct page *page;
-	size_t offset;
 
 	rcu_read_lock();
-	local_bh_disable();
-	nclass = &netmem_set_of(sock)->classes[hints & NETMEM_HINT_UNRETAINED];
-	local_lock_nested_bh(&nclass->cpu->bh_lock);
-	nc = this_cpu_ptr(nclass->cpu);
-
-	offset = ALIGN(nc->offset, max_t(size_t, align, NETMEM_ALIGN_MIN));
-	if (likely(offset + len <= nc->size)) {
-		page = nc->page;
-		nc->offset = offset + len;
-		nc->users++;
-		nc->allocs++;
-	} else {
-		offset = 0;
-		page = netmem_refill(nclass, nc, len, align,
-				     gfp & NETMEM_GFP_MASK);
-		if (page)
-			nc->allocs++;
-	}
-
-	local_unlock_nested_bh(&nclass->cpu->bh_lock);
-	local_bh_enable();
+	nclass = &__netmem_set_of(sock)->classes[hints];
+	local_lock(&nclass->cpu->open[ctx].lock);
+	page = netmem_refill(nclass, this_cpu_ptr(&nclass->cpu->open[ctx]),
+			     len, align, gfp & NETMEM_GFP_MASK);
+	local_unlock(&nclass->cpu->open[ctx].lock);
 	rcu_read_unlock();
 
-	if (unlikely(!page)) {
+	if (!page) {
 		page = netmem_alloc_unpooled(len, align, gfp & NETMEM_GFP_MASK,
 					     reserve);
 		if (!page)
@@ -521,11 +532,52 @@ static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
 		this_cpu_inc(netmem_counters.unpooled);
 	}
 
-	if (gfp & __GFP_ZERO)
-		memset(page_address(page) + offset, 0, len);
+	bvec_set_page(bv, page, len, 0);
+	return true;
+}
 
-	bvec_set_page(bv, page + (offset >> PAGE_SHIFT), len,
-		      offset_in_page(offset));
+/* As netmem_alloc_gfp(), but the arguments are known to be good. */
+static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
+					   size_t align, unsigned int hints,
+					   gfp_t gfp, bool reserve,
+					   struct bio_vec *bv)
+{
+	unsigned int ctx = !!in_serving_softirq();
+	struct netmem_class *nclass;
+	struct netmem_open *nc;
+	size_t offset;
+	bool fits;
+
+	BUILD_BUG_ON(NETMEM_HINTS_ALL != NETMEM_NR_CLASSES - 1);
+
+	/* Sleeping is not likely to be needed, but wrong if it is not allowed.
+	 * Without debugging this would be a call of the scheduler.
+	 */
+	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
+		might_alloc(gfp);
+
+	rcu_read_lock();
+	nclass = &__netmem_set_of(sock)->classes[hints];
+	local_lock(&nclass->cpu->open[ctx].lock);
+	nc = this_cpu_ptr(&nclass->cpu->open[ctx]);
+
+	offset = ALIGN(nc->offset, max_t(size_t, align, NETMEM_ALIGN_MIN));
+	fits = offset + len <= nc->size;
+	if (likely(fits)) {
+		bvec_set_page(bv, nc->page + (offset >> PAGE_SHIFT), len,
+			      offset_in_page(offset));
+		nc->offset = offset + len;
+		nc->users++;
+	}
+	local_unlock(&nclass->cpu->open[ctx].lock);
+	rcu_read_unlock();
+
+	if (unlikely(!fits) &&
+	    !netmem_alloc_slow(sock, len, align, hints, gfp, reserve, bv))
+		return false;
+
+	if (unlikely(gfp & __GFP_ZERO))
+		memset(bvec_virt(bv), 0, len);
 	return true;
 }
 
@@ -577,8 +629,6 @@ int netmem_alloc_gfp(struct socket *sock, size_t len, size_t align,
 	if (unlikely(len > NETMEM_FRAG_MAX))
 		return -EMSGSIZE;
 
-	might_alloc(gfp);
-
 	if (unlikely(!__netmem_alloc(sock, len, align, hints, gfp, true, bv))) {
 		this_cpu_inc(netmem_counters.failures);
 		return -ENOMEM;
@@ -627,8 +677,6 @@ struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
 		return ERR_PTR(-EINVAL);
 	if (len > INT_MAX)
 		return ERR_PTR(-EMSGSIZE);
-
-	might_alloc(gfp);
 
 	head = bvecq_alloc(DIV_ROUND_UP(len, NETMEM_FRAG_MAX), BVECQ_MEM_NETMEM,
 			   gfp & ~__GFP_ZERO);
@@ -828,7 +876,7 @@ static int netmem_cpu_dead(unsigned int cpu)
 	mutex_lock(&netmem_sets_mutex);
 	list_for_each_entry(set, &netmem_sets, list)
 		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
-			netmem_retire(per_cpu_ptr(set->classes[c].cpu, cpu));
+			netmem_retire_cpu(&set->classes[c], cpu);
 	mutex_unlock(&netmem_sets_mutex);
 	return 0;
 }
@@ -844,10 +892,15 @@ VISIBLE_IF_KUNIT void netmem_read_stats(const struct netmem_set *set,
 	for_each_possible_cpu(cpu) {
 		const struct netmem_cpu *nc = per_cpu_ptr(nclass->cpu, cpu);
 
-		stats->allocs += READ_ONCE(nc->allocs);
-		stats->refills += READ_ONCE(nc->refills);
-		stats->small += READ_ONCE(nc->small);
-		stats->restarts += READ_ONCE(nc->restarts);
+		for (int i = 0; i < ARRAY_SIZE(nc->open); i++) {
+			const struct netmem_open *no = &nc->open[i];
+
+			stats->allocs += READ_ONCE(no->allocs) +
+					 READ_ONCE(no->users);
+			stats->restarts += READ_ONCE(no->restarts);
+			stats->refills += READ_ONCE(no->refills);
+			stats->small += READ_ONCE(no->small);
+		}
 		stats->unpooled += per_cpu(netmem_counters.unpooled, cpu);
 		stats->failures += per_cpu(netmem_counters.failures, cpu);
 	}
@@ -860,8 +913,7 @@ VISIBLE_IF_KUNIT void netmem_read_stats(const struct netmem_set *set,
 }
 EXPORT_SYMBOL_IF_KUNIT(netmem_read_stats);
 
-#ifdef CONFIG_PROC_FS
-static int netmem_proc_show(struct seq_file *m, void *v)
+static int __maybe_unused netmem_proc_show(struct seq_file *m, void *v)
 {
 	static const char * const names[] = { "retained", "unretained" };
 	struct netmem_stats stats = {};
@@ -889,7 +941,6 @@ static int netmem_proc_show(struct seq_file *m, void *v)
 		   READ_ONCE(netmem_reserve.curr_nr), netmem_reserve.min_nr);
 	return 0;
 }
-#endif
 
 static int __init netmem_alloc_init(void)
 {
@@ -920,13 +971,12 @@ static int __init netmem_alloc_init(void)
 	for (nid = 0; nid < MAX_NUMNODES; nid++)
 		netmem_default[nid] = netmem_default[nid] ?: first;
 
-	register_netdevice_notifier(&netmem_netdev_notifier);
-	cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "net/netmem:dead",
-				  NULL, netmem_cpu_dead);
-#ifdef CONFIG_PROC_FS
+	WARN_ON(register_netdevice_notifier(&netmem_netdev_notifier));
+	WARN_ON(cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN,
+					  "net/netmem:dead", NULL,
+					  netmem_cpu_dead) < 0);
 	proc_create_single("netmem_alloc", 0444, init_net.proc_net,
 			   netmem_proc_show);
-#endif
 	return 0;
 }
 subsys_initcall(netmem_alloc_init);

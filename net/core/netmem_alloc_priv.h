@@ -35,19 +35,19 @@ struct netmem_pool {
 };
 
 /**
- * struct netmem_cpu - a CPU's open chunk, and its counters
- * @bh_lock: guards all of this where BH off does not imply it (PREEMPT_RT)
+ * struct netmem_open - an open chunk, and its counters
+ * @lock: guards all of this
  * @page: the chunk, or NULL
  * @offset: where the next fragment may begin
  * @size: the chunk's size; 0 if there is none
  * @users: fragments cut from the chunk
- * @allocs: fragments allocated
+ * @allocs: fragments cut from those before it
  * @restarts: times that the open chunk started over, all of it being free
  * @refills: chunks opened or given away whole
  * @small: how many of these were single pages
  */
-struct netmem_cpu {
-	local_lock_t	bh_lock;
+struct netmem_open {
+	local_lock_t	lock;
 	unsigned int	offset;
 	unsigned int	size;
 	struct page	*page;
@@ -56,6 +56,14 @@ struct netmem_cpu {
 	u64		restarts;
 	u64		refills;
 	u64		small;
+};
+
+/**
+ * struct netmem_cpu - a CPU's open chunks
+ * @open: [1] for softirq, [0] for what a softirq can interrupt
+ */
+struct netmem_cpu {
+	struct netmem_open	open[2];
 };
 
 /**
@@ -105,6 +113,7 @@ struct netmem_stats {
 
 #if IS_ENABLED(CONFIG_KUNIT)
 extern struct workqueue_struct *netmem_wq;
+extern struct delayed_work netmem_trim_work;
 
 struct page *netmem_pool_take(struct netmem_pool *np, gfp_t gfp);
 struct page *netmem_alloc_unpooled(size_t len, size_t align, gfp_t gfp,

@@ -34,6 +34,9 @@ static const size_t netmem_lens[] = {
 	16384, NETMEM_FRAG_MAX - 1, NETMEM_FRAG_MAX,
 };
 
+/* Chunks that may be open. */
+#define NR_OPEN		(2 * (int)num_possible_cpus())
+
 /* A byte that depends on the fragment and on the place in it. */
 static u8 netmem_pattern(unsigned int id, size_t i)
 {
@@ -262,6 +265,13 @@ static void netmem_test_recycle(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, bv);
 	prandom_seed_state(&rnd, 4);
 
+	/* Enough for any of what follows. */
+	for (int i = 0; i < 40; i++)
+		KUNIT_ASSERT_EQ(test, 0,
+				netmem_alloc(NULL, NETMEM_FRAG_MAX, 0, &bv[i]));
+	before = netmem_stats(0);
+	netmem_free_bulk(bv, 40);
+
 	for (int l = 0; l < ARRAY_SIZE(lens); l++) {
 		unsigned int nr = lens[l] == 64 ? 1024 : 32;
 
@@ -271,17 +281,10 @@ static void netmem_test_recycle(struct kunit *test)
 						netmem_alloc(NULL, lens[l], 0,
 							     &bv[i]));
 			after = netmem_stats(0);
-			/* One more, for the chunk that was open before. */
-			if (round == 1)
-				before = after;
-			if (round > 1) {
-				KUNIT_EXPECT_EQ(test, after.fresh[0],
-						before.fresh[0]);
-				KUNIT_EXPECT_EQ(test, after.held[0],
-						before.held[0]);
-				KUNIT_EXPECT_GT(test, after.refills,
-						before.refills);
-			}
+			KUNIT_EXPECT_EQ(test, after.fresh[0], before.fresh[0]);
+			KUNIT_EXPECT_EQ(test, after.held[0], before.held[0]);
+			KUNIT_EXPECT_GT(test, after.refills, before.refills);
+			before = after;
 			/* Forwards, backwards, at random. */
 			for (int i = 0; i < nr; i++) {
 				u32 j = prandom_u32_state(&rnd) % nr;
@@ -322,6 +325,7 @@ static void netmem_test_restart(struct kunit *test)
 static void netmem_test_mixed(struct kunit *test)
 {
 	struct bio_vec small[20], big[20];
+	unsigned int breaks = 0;
 
 	for (int i = 0; i < ARRAY_SIZE(small); i++) {
 		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 200, 0, &small[i]));
@@ -330,8 +334,9 @@ static void netmem_test_mixed(struct kunit *test)
 		KUNIT_EXPECT_PTR_NE(test, netmem_head(&small[i]),
 				    netmem_head(&big[i]));
 	}
-	KUNIT_EXPECT_PTR_EQ(test, netmem_head(&small[18]),
-			    netmem_head(&small[19]));
+	for (int i = 1; i < ARRAY_SIZE(small); i++)
+		breaks += netmem_head(&small[i]) != netmem_head(&small[i - 1]);
+	KUNIT_EXPECT_LE(test, breaks, 1);
 	netmem_free_bulk(small, ARRAY_SIZE(small));
 	netmem_free_bulk(big, ARRAY_SIZE(big));
 }
@@ -355,7 +360,7 @@ static void netmem_test_bulk(struct kunit *test)
 	/* Whatever is idle can go, and that is all but the open chunk. */
 	netmem_trim(true);
 	after = netmem_stats(0);
-	KUNIT_EXPECT_LE(test, after.held[0], num_possible_cpus());
+	KUNIT_EXPECT_LE(test, after.held[0], NR_OPEN);
 	KUNIT_EXPECT_EQ(test, after.held[1], before.held[1]);
 }
 
@@ -582,15 +587,13 @@ static void netmem_test_trim(struct kunit *test)
 	struct netmem_stats stats;
 	struct bio_vec bv[64];
 
+	netmem_trim(true);
 	for (int i = 0; i < ARRAY_SIZE(bv); i++)
 		KUNIT_ASSERT_EQ(test, 0,
 				netmem_alloc(NULL, NETMEM_FRAG_MAX, 0, &bv[i]));
-	netmem_trim(true);
-	stats = netmem_stats(0);
-	KUNIT_EXPECT_GE(test, stats.held[0], (int)ARRAY_SIZE(bv));
 	netmem_free_bulk(bv, ARRAY_SIZE(bv));
 
-	/* In use since the last look: nothing goes. */
+	/* All were in use since the last look: nothing goes. */
 	netmem_trim(false);
 	stats = netmem_stats(0);
 	KUNIT_EXPECT_GE(test, stats.held[0], (int)ARRAY_SIZE(bv));
@@ -603,12 +606,12 @@ static void netmem_test_trim(struct kunit *test)
 	netmem_trim(false);
 	stats = netmem_stats(0);
 	KUNIT_EXPECT_GE(test, stats.held[0], 7);
-	KUNIT_EXPECT_LE(test, stats.held[0], 8 + (int)num_possible_cpus());
+	KUNIT_EXPECT_LE(test, stats.held[0], 8 + NR_OPEN);
 
 	/* Nobody took any: all go. */
 	netmem_trim(false);
 	stats = netmem_stats(0);
-	KUNIT_EXPECT_LE(test, stats.held[0], num_possible_cpus());
+	KUNIT_EXPECT_LE(test, stats.held[0], NR_OPEN);
 }
 
 /* What is cached is bounded, however much was in flight. */
@@ -642,9 +645,9 @@ static struct page *netmem_no_chunks(struct netmem_pool *np, gfp_t gfp)
 		return NULL;
 
 	/* The real one, which would be us again. */
-	spin_lock(&np->lock);
+	spin_lock_bh(&np->lock);
 	page = page_pool_alloc_pages(np->pp, gfp);
-	spin_unlock(&np->lock);
+	spin_unlock_bh(&np->lock);
 	return page;
 }
 
@@ -851,7 +854,7 @@ static void netmem_test_bvecq(struct kunit *test)
 						   chain->bv[i].bv_len));
 	bvecq_put(chain);
 	netmem_trim(true);
-	KUNIT_EXPECT_LE(test, netmem_stats(0).held[0], num_possible_cpus());
+	KUNIT_EXPECT_LE(test, netmem_stats(0).held[0], NR_OPEN);
 }
 
 #define NR_PAGES	40
@@ -968,6 +971,14 @@ static struct net_device *netmem_make_dev(struct kunit *test, bool dma)
 	return dev;
 }
 
+static bool netmem_is_from(const struct bio_vec *bv, const struct netmem_set *set)
+{
+	const struct page_pool *pp = netmem_head(bv)->pp;
+
+	return pp == set->classes[0].pools[NETMEM_POOL_CHUNK].pp ||
+	       pp == set->classes[0].pools[NETMEM_POOL_PAGE].pp;
+}
+
 static void netmem_route(struct kunit *test, struct socket *sock,
 			 struct net_device *dev)
 {
@@ -1006,14 +1017,11 @@ static void netmem_test_route(struct kunit *test)
 	/* Its memory is its own, and the route may change at any time. */
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock, 100, 0, &a));
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 100, 0, &b));
-	KUNIT_EXPECT_PTR_NE(test, netmem_head(&a), netmem_head(&b));
-	KUNIT_EXPECT_PTR_EQ(test, netmem_head(&a)->pp,
-			    set->classes[0].pools[0].pp);
-	KUNIT_EXPECT_PTR_EQ(test, netmem_head(&b)->pp,
-			    none->classes[0].pools[0].pp);
+	KUNIT_EXPECT_TRUE(test, netmem_is_from(&a, set));
+	KUNIT_EXPECT_TRUE(test, netmem_is_from(&b, none));
 	netmem_route(test, sock, virt);
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock, 100, 0, &c));
-	KUNIT_EXPECT_PTR_EQ(test, netmem_head(&c), netmem_head(&b));
+	KUNIT_EXPECT_TRUE(test, netmem_is_from(&c, none));
 	netmem_free(&a);
 	netmem_free(&b);
 	netmem_free(&c);
@@ -1099,7 +1107,7 @@ static void netmem_test_unregister_early(struct kunit *test)
 	flush_workqueue(netmem_wq);
 	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock), netmem_get_set(NULL));
 	sk_dst_reset(sock->sk);
-	synchronize_rcu();
+	rcu_barrier();
 	free_netdev(dev);
 	sock_release(sock);
 }
@@ -1236,7 +1244,7 @@ static void netmem_test_splice(struct kunit *test)
 static void netmem_bench(struct kunit *test)
 {
 	static const unsigned int sizes[] = { 64, 256, 1500, 16384, 32768 };
-	const int loops = 500000;
+	const int loops = IS_ENABLED(CONFIG_KASAN) ? 5000 : 500000;
 	struct page_frag_cache nc;
 	struct bio_vec bv;
 
@@ -1246,9 +1254,19 @@ static void netmem_bench(struct kunit *test)
 
 		for (int round = 0; round < 5; round++) {
 			t = ktime_get_ns();
-			for (int i = 0; i < loops; i++)
-				page_frag_free(page_frag_alloc(&nc, sizes[s],
-							       GFP_KERNEL));
+			for (int i = 0; i < loops; i++) {
+				void *p = page_frag_alloc(&nc, sizes[s],
+							  GFP_KERNEL);
+
+				/* It gives up on what is longer than a page
+				 * when its chunk is used up.
+				 */
+				if (!p) {
+					page_frag_cache_drain(&nc);
+					continue;
+				}
+				page_frag_free(p);
+			}
 			frag = min(frag, ktime_get_ns() - t);
 
 			t = ktime_get_ns();
@@ -1295,8 +1313,22 @@ static struct kunit_case netmem_alloc_cases[] = {
 	{}
 };
 
+/* What is idle is counted here, so nobody else may trim it. */
+static int netmem_suite_init(struct kunit_suite *suite)
+{
+	disable_delayed_work_sync(&netmem_trim_work);
+	return 0;
+}
+
+static void netmem_suite_exit(struct kunit_suite *suite)
+{
+	enable_delayed_work(&netmem_trim_work);
+}
+
 static struct kunit_suite netmem_alloc_suite = {
 	.name		= "netmem_alloc",
+	.suite_init	= netmem_suite_init,
+	.suite_exit	= netmem_suite_exit,
 	.test_cases	= netmem_alloc_cases,
 };
 

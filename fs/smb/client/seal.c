@@ -18,6 +18,9 @@
 #define SMB3_AAD_OFFSET	offsetof(struct smb2_transform_hdr, Nonce)
 #define SMB3_AAD_LEN	(sizeof(struct smb2_transform_hdr) - SMB3_AAD_OFFSET)
 
+/* What stands before the cipher text. */
+#define SMB3_SEALED_HDR_LEN	(SMB_MARKER_LEN + sizeof(struct smb2_transform_hdr))
+
 static bool smb3_cipher_is_gcm(const struct TCP_Server_Info *server)
 {
 	return server->cipher_type == SMB2_ENCRYPTION_AES128_GCM ||
@@ -30,6 +33,8 @@ static bool smb3_cipher_is_gcm(const struct TCP_Server_Info *server)
  *
  * CCM authenticates the plain text that it also encrypts, in passes of their
  * own; GCM authenticates what it has encrypted.
+ *
+ * Return: True if the message must not change meanwhile.
  */
 bool smb3_seal_rereads(const struct TCP_Server_Info *server)
 {
@@ -62,6 +67,15 @@ static void smb3_fill_iv(const struct TCP_Server_Info *server,
 	}
 }
 
+static unsigned int smb3_nr_pieces(const struct bvecq *bq)
+{
+	unsigned int nr = 0;
+
+	for (; bq; bq = bvecq_next(bq))
+		nr += bvecq_nr_slots(bq);
+	return nr;
+}
+
 /* Append what @iter covers, which is kernel memory, to a scatterlist. */
 static int smb3_sg_from_iter(struct sg_table *sgt, unsigned int max,
 			     struct iov_iter *iter)
@@ -76,12 +90,12 @@ static int smb3_sg_from_iter(struct sg_table *sgt, unsigned int max,
 
 static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 			struct smb2_transform_hdr *tr_hdr,
-			struct iov_iter *plain, struct iov_iter *cipher)
+			struct bvecq *plain, struct bvecq *sealed, size_t len)
 {
-	unsigned int nsrc = 1 + iov_iter_npages(plain, INT_MAX);
-	unsigned int ndst = 1 + iov_iter_npages(cipher, INT_MAX) + 1;
+	unsigned int nsrc = 1 + smb3_nr_pieces(plain);
+	unsigned int ndst = 1 + smb3_nr_pieces(sealed) + 1;
 	struct sg_table src = {}, dst = {};
-	size_t len = iov_iter_count(plain);
+	struct iov_iter from, to;
 	struct aead_request *req;
 	DECLARE_CRYPTO_WAIT(wait);
 	void *creq;
@@ -97,14 +111,16 @@ static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 
 	sg_set_buf(&src.sgl[src.nents++], (u8 *)tr_hdr + SMB3_AAD_OFFSET, SMB3_AAD_LEN);
 	src.orig_nents = src.nents;
-	rc = smb3_sg_from_iter(&src, nsrc, plain);
+	iov_iter_bvec_queue(&from, ITER_SOURCE, plain, 0, SMB_MARKER_LEN, len);
+	rc = smb3_sg_from_iter(&src, nsrc, &from);
 	if (rc)
 		goto out;
 	sg_mark_end(&src.sgl[src.nents - 1]);
 
 	sg_set_buf(&dst.sgl[dst.nents++], (u8 *)tr_hdr + SMB3_AAD_OFFSET, SMB3_AAD_LEN);
 	dst.orig_nents = dst.nents;
-	rc = smb3_sg_from_iter(&dst, ndst - 1, cipher);
+	iov_iter_bvec_queue(&to, ITER_DEST, sealed, 0, SMB3_SEALED_HDR_LEN, len);
+	rc = smb3_sg_from_iter(&dst, ndst - 1, &to);
 	if (rc)
 		goto out;
 	sg_set_buf(&dst.sgl[dst.nents++], tr_hdr->Signature, SMB2_SIGNATURE_SIZE);
@@ -137,11 +153,9 @@ out:
  */
 struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain)
 {
-	const size_t hdr_len = SMB_MARKER_LEN + sizeof(struct smb2_transform_hdr);
 	size_t len = bvecq_bytes(plain) - SMB_MARKER_LEN;
 	struct crypto_aead *tfm = server->secmech.enc;
 	struct smb2_transform_hdr *tr_hdr;
-	struct iov_iter from, to;
 	struct bvecq *sealed;
 	struct smb2_hdr *shdr;
 	__be32 *marker;
@@ -150,7 +164,7 @@ struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain)
 	if (len + sizeof(*tr_hdr) > SMB_MARKER_MAX)
 		return ERR_PTR(-EMSGSIZE);
 
-	sealed = smb_alloc_netmem(server, hdr_len + len);
+	sealed = smb_alloc_netmem(server, SMB3_SEALED_HDR_LEN + len);
 	if (IS_ERR(sealed))
 		return sealed;
 
@@ -165,9 +179,7 @@ struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain)
 	if (rc)
 		goto error;
 
-	iov_iter_bvec_queue(&from, ITER_SOURCE, plain, 0, SMB_MARKER_LEN, len);
-	iov_iter_bvec_queue(&to, ITER_DEST, sealed, 0, hdr_len, len);
-	rc = smb3_encrypt(server, tfm, tr_hdr, &from, &to);
+	rc = smb3_encrypt(server, tfm, tr_hdr, plain, sealed, len);
 	cifs_dbg(FYI, "Encrypt message returned %d\n", rc);
 	if (rc)
 		goto error;

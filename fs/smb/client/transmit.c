@@ -13,6 +13,8 @@
 
 #include <kunit/visibility.h>
 #include <linux/bvecq.h>
+#include <linux/delay.h>
+#include <linux/net.h>
 #include <linux/netfs.h>
 #include <linux/sched/signal.h>
 #include <linux/task_work.h>
@@ -25,15 +27,13 @@
 #include "compress.h"
 #include "transmit.h"
 
-/* Payload up to this many bytes is copied: one fragment is cheaper than two. */
-#define SMB_COPY_MAX		SZ_4K
-
 /**
  * smb_alloc_netmem - Allocate network memory to transmit to a server
  * @server: The connection; RDMA has no socket and takes from the default pool
  * @len: Number of bytes
  *
- * Context: Process context; may sleep, does not enter a filesystem.
+ * Context: Process context, server lock held, which keeps the socket; may sleep,
+ * does not enter a filesystem.
  * Return: A chain of exactly @len bytes that the caller owns, or an ERR_PTR().
  */
 struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len)
@@ -47,13 +47,15 @@ static bool smb_fill_from_iter(struct bvecq_pos *to, const struct iov_iter *from
 	struct iov_iter iter = *from;
 
 	while (iov_iter_count(&iter)) {
-		struct bio_vec *bv = (struct bio_vec *)bvecq_pos_bv(to);
+		const struct bio_vec *bv = bvecq_pos_bv(to);
 		size_t part;
+		void *p;
 
 		if (!bv)
 			return false;
+		p = page_address(bv->bv_page) + bv->bv_offset + to->offset;
 		part = umin(bv->bv_len - to->offset, iov_iter_count(&iter));
-		if (copy_from_iter(bvec_virt(bv) + to->offset, part, &iter) != part)
+		if (copy_from_iter(p, part, &iter) != part)
 			return false;
 		to->offset += part;
 	}
@@ -90,8 +92,6 @@ static struct bvecq *smb_refer_to_payload(const struct smb_rqst *rqst)
 
 	if (iov_iter_count(&rqst->rq_iter) <= SMB_COPY_MAX)
 		return NULL;
-	if (rqst->rq_payload)
-		return bvecq_get(rqst->rq_payload);
 
 	payload = netfs_borrow_iter(&rqst->rq_iter, GFP_NOFS);
 	return payload == ERR_PTR(-EOPNOTSUPP) ? NULL : payload;
@@ -105,10 +105,11 @@ static struct bvecq *smb_refer_to_payload(const struct smb_rqst *rqst)
  *
  * Copy the length marker and the headers of all the PDUs into as few fragments
  * of network memory as the payload between them allows and refer to the payload.
- * The owner of the payload keeps it in place until the message was sent; from
- * then on the network holds references of its own.
+ * Its owner keeps it in place until the message was sent; from then on the
+ * network holds references of its own.
  *
- * Context: Process context; may sleep, does not enter a filesystem.
+ * Context: Process context, server lock held; may sleep, does not enter a
+ * filesystem.
  * Return: The chain, owned by the caller, or an ERR_PTR(): -ENOMEM, -EMSGSIZE if
  * the marker cannot express the length, or -EIO if payload cannot be read.
  */
@@ -194,16 +195,19 @@ EXPORT_SYMBOL_IF_KUNIT(smb_build_chain);
 
 /*
  * A signature holds for the bytes it was made over, and a cipher that reads its
- * input twice has to find the same twice.  Page-cache folios are stable under
- * writeback; the memory of direct I/O belongs to a program that may write to it
- * at any time.
+ * input twice has to find the same twice.  The memory of direct I/O belongs to a
+ * program that may write to it at any time.  Page-cache folios are stable under
+ * writeback where the connection signs, see cifs_set_ops(), but not where it
+ * seals.
  */
 static bool smb_payload_may_change(const struct TCP_Server_Info *server,
 				   const struct smb_rqst *rqst, int flags)
 {
-	if (!iov_iter_count(&rqst->rq_iter) || iov_iter_is_folioq(&rqst->rq_iter))
+	if (!iov_iter_count(&rqst->rq_iter))
 		return false;
-	return flags & CIFS_TRANSFORM_REQ ? smb3_seal_rereads(server) : server->sign;
+	if (flags & CIFS_TRANSFORM_REQ)
+		return smb3_seal_rereads(server);
+	return server->sign && !iov_iter_is_folioq(&rqst->rq_iter);
 }
 
 /**
@@ -212,7 +216,8 @@ static bool smb_payload_may_change(const struct TCP_Server_Info *server,
  * @rqst: The PDU, not signed yet; its payload is replaced by the copy
  * @flags: %CIFS_TRANSFORM_REQ if it is going to be sealed
  *
- * Context: Process context; may sleep, does not enter a filesystem.
+ * Context: Process context, server lock held; may sleep, does not enter a
+ * filesystem.
  * Return: The copy, to be put by the caller after the message was sent, NULL if
  * none is needed, or an ERR_PTR(): -ENOMEM, or -EIO if payload cannot be read.
  */
@@ -236,7 +241,6 @@ struct bvecq *smb_copy_payload(struct TCP_Server_Info *server,
 		return ERR_PTR(-EIO);
 	}
 
-	rqst->rq_payload = copy;
 	iov_iter_bvec_queue(&rqst->rq_iter, ITER_SOURCE, copy, 0, 0, len);
 	return copy;
 }
@@ -286,9 +290,9 @@ static int smb_sendmsg(struct TCP_Server_Info *server, struct msghdr *msg)
 		if (rc == -EAGAIN || unlikely(rc == -EINTR && task_work_pending(current))) {
 			retries++;
 			if (retries >= 14 ||
-			    (!server->noblocksnd && (retries > 2))) {
+			    (!server->noblocksnd && retries > 2)) {
 				cifs_server_dbg(VFS, "sends on sock %p stuck for 15 seconds\n",
-					 ssocket);
+						ssocket);
 				return -EAGAIN;
 			}
 			msleep(1 << retries);
@@ -313,10 +317,6 @@ static int smb_sendmsg(struct TCP_Server_Info *server, struct msghdr *msg)
 	return 0;
 }
 
-/*
- * The error codes are those that the callers act on: -EAGAIN and -EINTR leave
- * the connection alone, anything else that went wrong on it costs it.
- */
 static int smb_transmit_tcp(struct TCP_Server_Info *server, struct msghdr *msg)
 {
 	size_t len = msg_data_left(msg);
@@ -364,21 +364,15 @@ static int smb_transmit_tcp(struct TCP_Server_Info *server, struct msghdr *msg)
 	return rc;
 }
 
-/**
- * smb_transmit - Send a message
- * @server: The connection to send it on
- * @chain: The message, its length marker first
+/*
+ * Send a message.  The caller may put @chain afterwards: TCP has taken page
+ * references on what it still needs, and RDMA has waited for the sends to end.
  *
- * The caller keeps its reference to @chain and may put it right away: the
- * network takes references of its own on what it still needs.
- *
- * Context: Process context; sleeps.  The caller holds the server lock, so that
- * messages leave in the order in which they were signed.
- * Return: 0 if all of it was queued.  -EAGAIN if there is no connection or it
- * is stuck, -EINTR or -ERESTARTSYS for a signal before anything was sent, or
- * -ECONNABORTED for all that costs the connection, which is then reconnected.
+ * Returns 0 if all of it was queued, -EAGAIN if there is no connection or it is
+ * stuck, -EINTR or -ERESTARTSYS for a signal, or -ECONNABORTED.  If only a part
+ * went out, and with -ECONNABORTED in any case, the connection is given up.
  */
-int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain)
+static int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain)
 {
 	struct msghdr msg = {};
 	size_t len = bvecq_bytes(chain);
@@ -411,7 +405,7 @@ int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain)
 	 */
 	if (rc < 0 && rc != -EINTR && rc != -EAGAIN) {
 		cifs_server_dbg(VFS, "Error %d sending data on socket to server\n",
-			 rc);
+				rc);
 		rc = -ECONNABORTED;
 		cifs_signal_cifsd_for_reconnect(server, false);
 	}
@@ -449,31 +443,16 @@ int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len
 	return rc;
 }
 
-/*
- * What was sent is kept with @mid until the reply is dealt with, by when the
- * network has normally let go of it and its pages can be used again at once.
- */
-static int smb_send_chain(struct TCP_Server_Info *server, struct bvecq *chain,
-			  struct mid_q_entry *mid)
-{
-	if (mid) {
-		bvecq_get(chain);
-		mid->request = chain;
-	}
-	return smb_transmit(server, chain);
-}
-
 /**
  * __smb_send_rqst - Send a message as it is
  * @server: The connection to send it on
  * @num_rqst: How many PDUs are compounded
  * @rqst: The PDUs
- * @mid: Who waits for the reply, or NULL
  *
  * Return: 0 or an errno; see smb_build_chain() and smb_transmit().
  */
 int __smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
-		    struct smb_rqst *rqst, struct mid_q_entry *mid)
+		    struct smb_rqst *rqst)
 {
 	struct bvecq *chain;
 	int rc;
@@ -482,7 +461,7 @@ int __smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
 	if (IS_ERR(chain))
 		return PTR_ERR(chain);
 
-	rc = smb_send_chain(server, chain, mid);
+	rc = smb_transmit(server, chain);
 	bvecq_put(chain);
 	return rc;
 }
@@ -492,22 +471,21 @@ int __smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
  * @server: The connection to send it on
  * @num_rqst: How many PDUs are compounded
  * @rqst: The PDUs
- * @mid: Who waits for the reply
  * @flags: %CIFS_COMPRESS_REQ or %CIFS_TRANSFORM_REQ
  *
  * Return: 0 or an errno; see smb_build_chain() and smb_transmit().
  */
 int smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
-		  struct smb_rqst *rqst, struct mid_q_entry *mid, int flags)
+		  struct smb_rqst *rqst, int flags)
 {
 	struct bvecq *plain, *sealed;
 	int rc;
 
 	if (flags & CIFS_COMPRESS_REQ)
-		return smb_compress(server, &rqst[0], mid, __smb_send_rqst);
+		return smb_compress(server, &rqst[0], __smb_send_rqst);
 
 	if (!(flags & CIFS_TRANSFORM_REQ))
-		return __smb_send_rqst(server, num_rqst, rqst, mid);
+		return __smb_send_rqst(server, num_rqst, rqst);
 
 	if (!server->ops->seal) {
 		cifs_server_dbg(VFS, "Encryption requested but transform callback is missing\n");
@@ -523,7 +501,7 @@ int smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
 	if (IS_ERR(sealed))
 		return PTR_ERR(sealed);
 
-	rc = smb_send_chain(server, sealed, mid);
+	rc = smb_transmit(server, sealed);
 	bvecq_put(sealed);
 	return rc;
 }

@@ -13,7 +13,6 @@
 #include "transmit.h"
 
 #define MAX_PDUS	5
-#define COPY_MAX	SZ_4K		/* as in transmit.c */
 
 enum payload_kind {
 	PAYLOAD_KVEC,		/* kernel memory */
@@ -34,8 +33,8 @@ static const struct layout_case layout_cases[] = {
 	{ "headers only",		PAYLOAD_KVEC,	1, { 0 } },
 	{ "compound of headers",	PAYLOAD_KVEC,	5, { 0 } },
 	{ "one byte",			PAYLOAD_PAGES,	1, { 1 } },
-	{ "largest that is copied",	PAYLOAD_PAGES,	1, { COPY_MAX } },
-	{ "smallest that is not",	PAYLOAD_PAGES,	1, { COPY_MAX + 1 } },
+	{ "largest that is copied",	PAYLOAD_PAGES,	1, { SMB_COPY_MAX } },
+	{ "smallest that is not",	PAYLOAD_PAGES,	1, { SMB_COPY_MAX + 1 } },
 	{ "64 KiB of pages",		PAYLOAD_PAGES,	1, { SZ_64K } },
 	{ "odd offset and length",	PAYLOAD_PAGES,	1, { SZ_64K + 13 }, 77 },
 	{ "1 MiB of pages",		PAYLOAD_PAGES,	1, { SZ_1M } },
@@ -164,10 +163,11 @@ static struct message *make_message(struct kunit *test, const struct layout_case
 	m->len = SMB_MARKER_LEN;
 	for (int i = 0; i < c->nr_pdus; i++)
 		m->len += sizeof(struct smb2_hdr) + 24 + i + c->payload[i];
-	m->image = p = kvmalloc(m->len, GFP_KERNEL);
+	m->image = kvmalloc(m->len, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, m->image);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, kvfree_action, m->image));
 
+	p = m->image;
 	*(__be32 *)p = cpu_to_be32(m->len - SMB_MARKER_LEN);
 	p += SMB_MARKER_LEN;
 	fill_pattern(p, m->len - SMB_MARKER_LEN, &seed);
@@ -237,7 +237,7 @@ static void test_layout(struct kunit *test)
 	expect_bytes(test, chain, m->image, m->len);
 
 	for (int i = 0; i < c->nr_pdus; i++) {
-		bool by_ref = c->payload[i] > COPY_MAX &&
+		bool by_ref = c->payload[i] > SMB_COPY_MAX &&
 			(c->kind == PAYLOAD_PAGES || c->kind == PAYLOAD_FOLIO);
 
 		KUNIT_EXPECT_EQ(test, c->payload[i], iov_iter_count(&m->rqst[i].rq_iter));
@@ -273,7 +273,8 @@ static void test_copy_payload(struct kunit *test)
 		{ PAYLOAD_FOLIO, true, 0, 0, false },
 		{ PAYLOAD_PAGES, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES128_GCM, false },
 		{ PAYLOAD_PAGES, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES128_CCM, true },
-		{ PAYLOAD_FOLIO, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES256_CCM, false },
+		{ PAYLOAD_FOLIO, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES256_CCM, true },
+		{ PAYLOAD_FOLIO, true, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES256_GCM, false },
 	};
 
 	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -288,11 +289,10 @@ static void test_copy_payload(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, !!copy, cases[i].copied, "case %d", i);
 
 		chain = build(test, m, 1);
-		if (copy)
-			bvecq_put(copy);
 		expect_bytes(test, chain, m->image, m->len);
 		KUNIT_EXPECT_EQ_MSG(test, refers_to(chain, m->first[0]),
 				    !cases[i].copied, "case %d", i);
+		bvecq_put(copy);
 	}
 }
 
