@@ -12,6 +12,8 @@
 # $SRV is the share's directory as the server sees it, $MNT the mount point.
 # SRV_IP may be set to something else than 127.0.0.1.
 
+REPO=${REPO:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+BUILD=${BUILD:-$REPO/build}
 SRV=/mnt/srv/s
 MNT=/mnt/c
 SRV_STATE=/mnt/state
@@ -22,6 +24,8 @@ export SRV MNT
 _srv_die() { echo "servers: $*" >&2; return 1; }
 
 _srv_dirs() {
+	# virtme-ng's own shell has not been through our init.
+	[ -w /mnt ] || mount -t tmpfs mnt /mnt
 	mkdir -p "$SRV_STATE" "${SRV%/*}" "$MNT"
 	# The share is not the mount point itself: ksmbd lists that as empty.
 	mountpoint -q "${SRV%/*}" || mount -t tmpfs -o size=75% srv "${SRV%/*}"
