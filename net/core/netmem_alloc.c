@@ -69,7 +69,9 @@
 #include "netmem_alloc_priv.h"
 #include "page_pool_priv.h"
 
+/* The hints are the index of the class. */
 #define NETMEM_HINTS_ALL	NETMEM_HINT_UNRETAINED
+static_assert(NETMEM_HINTS_ALL < NETMEM_NR_CLASSES);
 
 /* Two requests that are built on different CPUs shall not share a line. */
 #define NETMEM_ALIGN_MIN	SMP_CACHE_BYTES
@@ -99,7 +101,8 @@ static DEFINE_MUTEX(netmem_sets_mutex);
 static struct netmem_set *netmem_default[MAX_NUMNODES] __read_mostly;
 VISIBLE_IF_KUNIT struct workqueue_struct *netmem_wq __read_mostly;
 EXPORT_SYMBOL_IF_KUNIT(netmem_wq);
-static mempool_t netmem_reserve;
+VISIBLE_IF_KUNIT mempool_t netmem_reserve;
+EXPORT_SYMBOL_IF_KUNIT(netmem_reserve);
 
 /* What has no set to be counted in. */
 struct netmem_counters {
@@ -110,7 +113,9 @@ struct netmem_counters {
 static DEFINE_PER_CPU(struct netmem_counters, netmem_counters);
 
 static void netmem_trim_work_fn(struct work_struct *work);
-VISIBLE_IF_KUNIT DECLARE_DEFERRABLE_WORK(netmem_trim_work, netmem_trim_work_fn);
+VISIBLE_IF_KUNIT struct delayed_work netmem_trim_work =
+	__DELAYED_WORK_INITIALIZER(netmem_trim_work, netmem_trim_work_fn,
+				   TIMER_DEFERRABLE);
 EXPORT_SYMBOL_IF_KUNIT(netmem_trim_work);
 
 /*
@@ -547,8 +552,6 @@ static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
 	struct netmem_open *nc;
 	size_t offset;
 	bool fits;
-
-	BUILD_BUG_ON(NETMEM_HINTS_ALL != NETMEM_NR_CLASSES - 1);
 
 	/* Sleeping is not likely to be needed, but wrong if it is not allowed.
 	 * Without debugging this would be a call of the scheduler.

@@ -8,6 +8,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+struct mempool;
 struct page_pool;
 
 enum {
@@ -114,6 +115,7 @@ struct netmem_stats {
 #if IS_ENABLED(CONFIG_KUNIT)
 extern struct workqueue_struct *netmem_wq;
 extern struct delayed_work netmem_trim_work;
+extern struct mempool netmem_reserve;
 
 struct page *netmem_pool_take(struct netmem_pool *np, gfp_t gfp);
 struct page *netmem_alloc_unpooled(size_t len, size_t align, gfp_t gfp,

@@ -431,6 +431,7 @@ struct netmem_softirq {
 	struct completion	done;
 	struct bio_vec		*bv;
 	unsigned int		nr;
+	struct bio_vec		keep;
 	int			err;
 };
 
@@ -450,6 +451,8 @@ static void netmem_softirq_work(struct netmem_softirq *s)
 		if (!s->err)
 			netmem_free(&bv);
 	}
+	if (!s->err)
+		s->err = netmem_alloc_gfp(NULL, 64, 1, 0, GFP_ATOMIC, &s->keep);
 	complete(&s->done);
 }
 
@@ -466,7 +469,7 @@ static void netmem_timer_fn(struct timer_list *t)
 static void netmem_test_softirq(struct kunit *test)
 {
 	struct netmem_softirq s = { .nr = 100 };
-	struct bio_vec *bv;
+	struct bio_vec *bv, mine[2];
 
 	bv = kunit_kcalloc(test, s.nr, sizeof(*bv), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, bv);
@@ -480,6 +483,7 @@ static void netmem_test_softirq(struct kunit *test)
 			KUNIT_ASSERT_EQ(test, 0,
 					netmem_alloc(NULL, 700 * (1 + i % 30), i & 1,
 						     &bv[i]));
+		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 64, 0, &mine[0]));
 		init_completion(&s.done);
 		switch (how) {
 		case 0:
@@ -495,7 +499,18 @@ static void netmem_test_softirq(struct kunit *test)
 			break;
 		}
 		wait_for_completion(&s.done);
-		KUNIT_EXPECT_EQ(test, s.err, 0);
+		KUNIT_ASSERT_EQ(test, s.err, 0);
+
+		/* A softirq may come in the middle of an allocation, so it has
+		 * a chunk of its own.
+		 */
+		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 64, 0, &mine[1]));
+		if (how < 2)
+			for (int i = 0; i < 2; i++)
+				KUNIT_EXPECT_PTR_NE(test, netmem_head(&mine[i]),
+						    netmem_head(&s.keep));
+		netmem_free(&s.keep);
+		netmem_free_bulk(mine, 2);
 		for (int i = 0; i < s.nr; i++)
 			KUNIT_EXPECT_NULL(test, bv[i].bv_page);
 	}
@@ -729,8 +744,8 @@ static void netmem_test_small_chunks(struct kunit *test)
 static void netmem_test_unpooled(struct kunit *test)
 {
 	struct bio_vec bv[16], copy;
+	struct page *page, *spare;
 	unsigned int nr;
-	struct page *page;
 
 	kunit_activate_static_stub(test, netmem_pool_take, netmem_no_pool);
 	nr = netmem_use_up(test, bv);
@@ -738,11 +753,18 @@ static void netmem_test_unpooled(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, page_pool_page_is_pp(page));
 	netmem_fill(&bv[nr - 1], 9);
 
-	/* Still being sent when it is freed: the reserve must not take it. */
+	/* Still being sent when it is freed: the reserve must not take it, but
+	 * another page in its place.
+	 */
 	copy = bv[nr - 1];
 	get_page(page);
+	spare = mempool_alloc_preallocated(&netmem_reserve);
+	KUNIT_ASSERT_NOT_NULL(test, spare);
+	KUNIT_EXPECT_FALSE(test, mempool_is_saturated(&netmem_reserve));
 	netmem_free(&bv[nr - 1]);
 	KUNIT_EXPECT_EQ(test, page_ref_count(page), 1);
+	KUNIT_EXPECT_TRUE(test, mempool_is_saturated(&netmem_reserve));
+	mempool_free(spare, &netmem_reserve);
 	for (int i = 0; i < 64; i++) {
 		KUNIT_ASSERT_EQ(test, 0,
 				netmem_alloc(NULL, PAGE_SIZE, 0, &bv[nr - 1]));
