@@ -193,30 +193,40 @@ COUNTERS = (
 )
 
 
-class Histogram:
+def histogram(path):
     """What a hist trigger's file says: [(key, hits, {value: sum})]."""
+    with open(path, encoding="ascii", errors="replace") as f:
+        body = f.read()
+    totals = dict(re.findall(r"^    (\w+): (\d+)$", body, re.M))
+    if "Dropped" not in totals:
+        die(f"{path}: not a histogram")
+    if int(totals["Dropped"]):
+        die(f"{path}: {totals['Dropped']} events did not fit: raise size=")
+    rows = []
+    for key, rest in re.findall(r"^\{([^{}]*)\} *(hitcount:[^\n]*)$", body,
+                                re.M):
+        sums = {k: int(v) for k, v in re.findall(r"(\w+):\s*(\d+)", rest)}
+        rows.append((key, sums.pop("hitcount"), sums))
+    if len(rows) != int(totals["Entries"]):
+        die(f"{path}: read {len(rows)} of {totals['Entries']} entries")
+    return rows
 
-    def __init__(self, path):
-        with open(path, encoding="ascii", errors="replace") as f:
-            body = f.read()
-        totals = dict(re.findall(r"^    (\w+): (\d+)$", body, re.M))
-        if "Dropped" not in totals:
-            die(f"{path}: not a histogram")
-        if int(totals["Dropped"]):
-            die(f"{path}: {totals['Dropped']} events did not fit: raise size=")
-        self.rows = []
-        for key, rest in re.findall(r"^\{([^{}]*)\} *(hitcount:[^\n]*)$", body,
-                                    re.M):
-            sums = {k: int(v) for k, v in re.findall(r"(\w+):\s*(\d+)", rest)}
-            self.rows.append((key, sums.pop("hitcount"), sums))
-        if len(self.rows) != int(totals["Entries"]):
-            die(f"{path}: read {len(self.rows)} of {totals['Entries']} entries")
+
+class Counted:
+    """What an event counted between two readings of its histogram."""
+
+    def __init__(self, path, name):
+        self.before, self.after = (
+            histogram(os.path.join(path, when, name))
+            for when in ("before", "after"))
 
     def hits(self, chosen=lambda key: True):
-        return sum(hits for key, hits, _ in self.rows if chosen(key))
+        return (sum(hits for key, hits, _ in self.after if chosen(key)) -
+                sum(hits for key, hits, _ in self.before if chosen(key)))
 
     def total(self, value, chosen=lambda key: True):
-        return sum(sums[value] for key, _, sums in self.rows if chosen(key))
+        return (sum(sums[value] for key, _, sums in self.after if chosen(key)) -
+                sum(sums[value] for key, _, sums in self.before if chosen(key)))
 
 
 def functions(stack):
@@ -253,7 +263,7 @@ def below(names):
 def count(path, cache, image):
     """Absolute counts of one kernel with one kind of cache."""
     def hist(name):
-        return Histogram(os.path.join(path, cache, name))
+        return Counted(os.path.join(path, cache), name)
 
     with open(os.path.join(path, "client-device"), encoding="ascii") as f:
         device = f.read().strip()
