@@ -173,8 +173,8 @@ VFS_OBJECTS = {"cifsfs", "dir", "file", "inode", "ioctl", "link", "readdir",
                "xattr"}
 # Below these it is a matter of timing whose stack the work is done on: the
 # sender's, a later sender's, or that of a softirq that interrupted it.
-NOT_SENDING = {"__tcp_transmit_skb", "handle_softirqs", "__do_softirq",
-               "cifs_demultiplex_thread"}
+NOT_SENDING = {"__tcp_transmit_skb", "handle_softirqs", "common_interrupt",
+               "sysvec_apic_timer_interrupt", "cifs_demultiplex_thread"}
 COUNTERS = (
     ("sendmsg calls", "message", "calls of tcp_sendmsg_locked to port 445"),
     ("cork toggles", "message", "calls of tcp_sock_set_cork for port 445"),
