@@ -401,7 +401,7 @@ static void test_seal(struct kunit *test)
 
 	tr = (void *)wire + SMB_MARKER_LEN;
 	KUNIT_EXPECT_EQ(test, be32_to_cpup((__be32 *)wire), sizeof(*tr) + len);
-	KUNIT_EXPECT_EQ(test, tr->ProtocolId, SMB2_TRANSFORM_PROTO_NUM);
+	KUNIT_EXPECT_TRUE(test, tr->ProtocolId == SMB2_TRANSFORM_PROTO_NUM);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(tr->OriginalMessageSize), len);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(tr->SessionId), ses->Suid);
 
