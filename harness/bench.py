@@ -180,8 +180,8 @@ COUNTERS = (
     ("cork toggles", "message", "calls of tcp_sock_set_cork for port 445"),
     ("bytes copied", "byte written",
      "bytes that the iov_iter copies of lib/iov_iter.c and skbuff.c moved below "
-     "a function of fs/smb/client, all but the system call's copy into the page "
-     "cache: headers too"),
+     "a function of fs/smb/client, headers too; not the system call's copy into "
+     "the page cache, nor what a plain memcpy moves"),
     ("copy passes", "MiB", "calls of sk_page_frag_refill for port 445: TCP "
      "finding room for a piece to copy"),
     ("page references", "MiB", "rises of a page's reference count from the "
