@@ -6,6 +6,8 @@
 #   samba_start [MINPROTO]    Samba's smbd; NT1 unless told otherwise
 #   samba_kill, samba_run     smbd dies (-9), smbd comes back over the same state
 #   ksmbd_kill, ksmbd_run     the same for ksmbd: hard shutdown, start
+#   rdma_start                ksmbd over SMB Direct, on a software RDMA device; SRV_IP has
+#                             to be set, to an address that is not local yet
 #   server_stop
 #   smb_mount VERS [OPTS] [DIR]
 #
@@ -96,6 +98,20 @@ ksmbd_start() {
 	ksmbd_run
 }
 
+# The client is in a namespace of its own, behind a veth: over lo there is no RDMA.
+rdma_start() {
+	ip netns add client &&
+		ip link add srv0 type veth peer name cli0 netns client &&
+		ip addr add "$SRV_IP/24" dev srv0 && ip link set srv0 up &&
+		ip -n client addr add "${SRV_IP%.*}.254/24" dev cli0 &&
+		ip -n client link set cli0 up && ip -n client link set lo up &&
+		rdma link add rxe_srv type rxe netdev srv0 &&
+		nsenter --net=/run/netns/client rdma link add rxe_cli type rxe netdev cli0 ||
+		return
+	ksmbd_start
+	SRV_KIND=rdma
+}
+
 # A hard reset drops every connection and open file.
 ksmbd_kill() {
 	pkill -KILL -x ksmbd.mountd
@@ -172,13 +188,17 @@ samba_kill() {
 
 server_stop() {
 	case $SRV_KIND in
-	ksmbd) ksmbd_kill ;;
+	ksmbd | rdma) ksmbd_kill ;;
 	samba) samba_kill ;;
 	esac
 	SRV_KIND=
 }
 
 smb_mount() {
-	mount -t cifs "//$SRV_IP/s" "${3:-$MNT}" \
-		-o "username=root,password=pw,ip=$SRV_IP,vers=$1${2:+,$2}"
+	local in=() opts=username=root,password=pw,ip=$SRV_IP,vers=$1${2:+,$2}
+	if [ "$SRV_KIND" = rdma ]; then
+		in=(nsenter --net=/run/netns/client)
+		opts+=,rdma
+	fi
+	"${in[@]}" mount -t cifs "//$SRV_IP/s" "${3:-$MNT}" -o "$opts"
 }
