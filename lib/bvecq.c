@@ -5,11 +5,18 @@
  * See Documentation/core-api/bvecq.rst for a description of the API.
  */
 #include <linux/bvecq.h>
+#include <linux/err.h>
 #include <linux/export.h>
+#include <linux/init.h>
+#include <linux/mempool.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/bvecq.h>
 
 /* As many pieces as fit into one page together with the segment itself. */
 #define BVECQ_INLINE_SLOTS \
@@ -17,6 +24,26 @@
 
 /* The least that bvecq_append_grow() makes room for. */
 #define BVECQ_GROW_SLOTS	16U
+
+/* Segments that stand ready when there is no memory. */
+#define BVECQ_RESERVED_NR	16
+
+static mempool_t bvecq_reserve;
+
+/* Changes made on one CPU: only the sum over all of them means something. */
+static DEFINE_PER_CPU(struct bvecq_stats, bvecq_stats);
+
+static void bvecq_init(struct bvecq *bq, unsigned int max_slots, enum bvecq_mem mem)
+{
+	this_cpu_inc(bvecq_stats.segments);
+	*bq = (struct bvecq) {
+		.ref		= REFCOUNT_INIT(1),
+		.max_slots	= max_slots,
+		.mem		= mem,
+		.inline_bv	= true,
+		.bv		= bq->__bv,
+	};
+}
 
 /**
  * bvecq_alloc - Allocate a segment
@@ -33,29 +60,65 @@
 struct bvecq *bvecq_alloc(unsigned int max_slots, enum bvecq_mem mem, gfp_t gfp)
 {
 	unsigned int nr_inline = max_slots <= BVECQ_INLINE_SLOTS ? max_slots : 0;
+	struct bio_vec *bv = NULL;
 	struct bvecq *bq;
 
 	bq = kmalloc_flex(*bq, __bv, nr_inline, gfp);
 	if (!bq)
 		return NULL;
 
-	*bq = (struct bvecq) {
-		.ref		= REFCOUNT_INIT(1),
-		.max_slots	= max_slots,
-		.mem		= mem,
-		.inline_bv	= nr_inline == max_slots,
-	};
-	bq->bv = bq->__bv;
-	if (!bq->inline_bv) {
-		bq->bv = kvmalloc_objs(*bq->bv, max_slots, gfp);
-		if (!bq->bv) {
+	if (nr_inline < max_slots) {
+		bv = kvmalloc_objs(*bv, max_slots, gfp);
+		if (!bv) {
 			kfree(bq);
 			return NULL;
 		}
 	}
+
+	bvecq_init(bq, max_slots, mem);
+	if (bv) {
+		bq->inline_bv = false;
+		bq->bv = bv;
+	}
+	trace_bvecq_alloc(bq, __builtin_return_address(0));
 	return bq;
 }
 EXPORT_SYMBOL_GPL(bvecq_alloc);
+
+/**
+ * bvecq_alloc_reserved - Allocate a segment that writeback can rely on
+ * @mem: How its pieces are to be released
+ * @gfp: Allocation flags; GFP_NOFS or GFP_NOIO for writeback
+ *
+ * As bvecq_alloc() with BVECQ_RESERVED_SLOTS slots, but a reserve stands behind
+ * it.  If @gfp allows to sleep it does not fail, but waits until a segment comes
+ * back: so the caller may not hold back another one that it got here.
+ *
+ * Context: Any context that @gfp allows.
+ * Return: An empty segment with one reference; NULL only if @gfp does not allow
+ * to sleep.
+ */
+struct bvecq *bvecq_alloc_reserved(enum bvecq_mem mem, gfp_t gfp)
+{
+	struct bvecq *bq = mempool_alloc(&bvecq_reserve, gfp);
+
+	if (bq) {
+		bvecq_init(bq, BVECQ_RESERVED_SLOTS, mem);
+		bq->reserved = true;
+		trace_bvecq_alloc(bq, __builtin_return_address(0));
+	}
+	return bq;
+}
+EXPORT_SYMBOL_GPL(bvecq_alloc_reserved);
+
+static int __init bvecq_reserve_init(void)
+{
+	struct bvecq *bq;
+
+	return mempool_init_kmalloc_pool(&bvecq_reserve, BVECQ_RESERVED_NR,
+					 struct_size(bq, __bv, BVECQ_RESERVED_SLOTS));
+}
+core_initcall(bvecq_reserve_init);
 
 /* A piece without length still holds what its first byte would hold. */
 static unsigned long bvecq_bv_pages(const struct bio_vec *bv)
@@ -85,6 +148,17 @@ static void bvecq_put_folios(const struct bio_vec *bv, bool pinned)
 	}
 }
 
+/* Tell the owner, if there is one that has not been told yet. */
+static void bvecq_tell_owner(struct bvecq *bq, size_t bytes)
+{
+	void (*done)(struct bvecq *bq, size_t bytes, bool copied) = bq->done;
+
+	if (done) {
+		bq->done = NULL;
+		done(bq, bytes, READ_ONCE(bq->copied));
+	}
+}
+
 /* Let go of what the pieces of a segment hold. */
 static void bvecq_release_pieces(struct bvecq *bq)
 {
@@ -104,32 +178,90 @@ static void bvecq_release_pieces(struct bvecq *bq)
 }
 
 /**
+ * bvecq_get - Take a reference on a segment
+ * @bq: The segment
+ *
+ * The segment, and through it everything that follows it, stays until the
+ * reference is dropped with bvecq_put().
+ *
+ * Context: Any context.
+ * Return: @bq.
+ */
+struct bvecq *bvecq_get(struct bvecq *bq)
+{
+	refcount_inc(&bq->ref);
+	trace_bvecq_ref(bq, 1, __builtin_return_address(0));
+	return bq;
+}
+EXPORT_SYMBOL_GPL(bvecq_get);
+
+static void bvecq_free(struct bvecq *bq)
+{
+	this_cpu_dec(bvecq_stats.segments);
+	this_cpu_sub(bvecq_stats.bytes, bq->bytes);
+	if (!bq->inline_bv)
+		kvfree_atomic(bq->bv);
+	if (bq->reserved)
+		mempool_free(bq, &bvecq_reserve);
+	else
+		kfree(bq);
+}
+
+/**
  * bvecq_put - Drop a reference on a segment
  * @bq: The segment or NULL
  *
  * With the last reference the pieces are released as the segment's memory type
- * says, the segment is freed, and the reference that it owns on its successor
- * is dropped likewise.  That is a loop, so a chain may have any length.
+ * says, the segment is freed, and the references that it owns, on its successor
+ * and on what it was cut from, are dropped likewise.  That is a loop, so chains
+ * may have any length and slices any depth.
  *
  * Context: Any context but hardirq and NMI.
  */
 void bvecq_put(struct bvecq *bq)
 {
-	while (bq && refcount_dec_and_test(&bq->ref)) {
-		struct bvecq *next = bq->next;
+	struct bvecq *slices = NULL;
 
-		/* The reference that we own keeps @next until we are there. */
-		if (next)
-			WRITE_ONCE(next->prev, NULL);
+	for (;;) {
+		struct bvecq *dead;
 
-		bvecq_release_pieces(bq);
-		if (!bq->inline_bv)
-			kvfree_atomic(bq->bv);
-		kfree(bq);
-		bq = next;
+		while (bq) {
+			trace_bvecq_ref(bq, -1, __builtin_return_address(0));
+			if (!refcount_dec_and_test(&bq->ref))
+				break;
+
+			dead = bq;
+			bq = dead->next;
+			/* The reference that we own keeps it until we are there. */
+			if (bq)
+				WRITE_ONCE(bq->prev, NULL);
+
+			bvecq_tell_owner(dead, 0);
+			trace_bvecq_release(dead);
+			bvecq_release_pieces(dead);
+			if (dead->origin) {
+				dead->prev = slices;
+				slices = dead;
+			} else {
+				bvecq_free(dead);
+			}
+		}
+
+		dead = slices;
+		if (!dead)
+			break;
+		slices = dead->prev;
+		bq = dead->origin;
+		bvecq_free(dead);
 	}
 }
 EXPORT_SYMBOL_GPL(bvecq_put);
+
+static void bvecq_count_bytes(struct bvecq *bq, unsigned int len)
+{
+	WRITE_ONCE(bq->bytes, bq->bytes + len);
+	this_cpu_add(bvecq_stats.bytes, len);
+}
 
 /*
  * Try to make a piece part of the last one.  What the grown piece holds must
@@ -172,6 +304,7 @@ static bool bvecq_merge(struct bvecq *bq, struct page *page, unsigned int len,
 	}
 
 	bv->bv_len += len;
+	bvecq_count_bytes(bq, len);
 	return true;
 }
 
@@ -208,6 +341,7 @@ int bvecq_append(struct bvecq *bq, struct page *page, unsigned int len,
 		return -ENOSPC;
 
 	bvec_set_page(&bq->bv[bq->nr_slots], page, len, offset);
+	bvecq_count_bytes(bq, len);
 	/* Pairs with bvecq_nr_slots(): the piece comes before the count. */
 	smp_store_release(&bq->nr_slots, bq->nr_slots + 1);
 	return 0;
@@ -329,12 +463,219 @@ size_t bvecq_bytes(const struct bvecq *bq)
 {
 	size_t bytes = 0;
 
-	for (; bq; bq = bvecq_next(bq)) {
-		unsigned int nr = bvecq_nr_slots(bq);
-
-		for (unsigned int i = 0; i < nr; i++)
-			bytes += bq->bv[i].bv_len;
-	}
+	for (; bq; bq = bvecq_next(bq))
+		bytes += READ_ONCE(bq->bytes);
 	return bytes;
 }
 EXPORT_SYMBOL_GPL(bvecq_bytes);
+
+/**
+ * bvecq_get_stats - Find out what all queues hold at present
+ * @stats: Where to put that
+ *
+ * A snapshot: what is allocated or released meanwhile may be counted or not.
+ *
+ * Context: Any context.
+ */
+void bvecq_get_stats(struct bvecq_stats *stats)
+{
+	int cpu;
+
+	*stats = (struct bvecq_stats){};
+	for_each_possible_cpu(cpu) {
+		const struct bvecq_stats *s = per_cpu_ptr(&bvecq_stats, cpu);
+
+		stats->segments += READ_ONCE(s->segments);
+		stats->bytes += READ_ONCE(s->bytes);
+	}
+}
+EXPORT_SYMBOL_GPL(bvecq_get_stats);
+
+/**
+ * bvecq_pos_advance - Pass over a part of a queue
+ * @pos: The place to start from; moved to the end of the part
+ * @max_bytes: How many bytes to pass over at most
+ * @max_pieces: How many pieces to touch at most; those without length are free
+ * @nr_pieces: Where to put the number of pieces that were touched, or NULL
+ *
+ * This is how a transport that takes so many bytes in so many segments finds out
+ * how much of a request goes into one operation.
+ *
+ * Context: Any context.  The caller must hold a reference on the segment that
+ * @pos is in or on one before it.
+ * Return: The number of bytes passed over, less than @max_bytes if the queue
+ * ends or @max_pieces are used up.
+ */
+size_t bvecq_pos_advance(struct bvecq_pos *pos, size_t max_bytes,
+			 unsigned int max_pieces, unsigned int *nr_pieces)
+{
+	unsigned int nr = 0;
+	size_t bytes = 0;
+
+	while (bytes < max_bytes && nr < max_pieces) {
+		const struct bio_vec *bv = bvecq_pos_bv(pos);
+		size_t part;
+
+		if (!bv)
+			break;
+		part = umin(max_bytes - bytes, bv->bv_len - pos->offset);
+		pos->offset += part;
+		bytes += part;
+		nr++;
+	}
+	if (nr_pieces)
+		*nr_pieces = nr;
+	return bytes;
+}
+EXPORT_SYMBOL_GPL(bvecq_pos_advance);
+
+/**
+ * bvecq_slice - Describe a part of a queue as a segment of its own
+ * @pos: Where the part starts; moved to its end on success
+ * @max_bytes: How many bytes to take at most
+ * @max_pieces: How many pieces to take at most
+ * @gfp: Allocation flags
+ *
+ * The slice borrows the pieces and owns a reference on the segment in which they
+ * start, and through it on the whole rest of that queue: so it may outlive what it
+ * was cut from, but that memory is released no sooner than the slice.  It can
+ * be joined, transmitted and sliced like any other segment.
+ *
+ * Context: Any context that @gfp allows.  The caller must hold a reference on the
+ * segment that @pos is in or on one before it.
+ * Return: The slice with one reference, which is the caller's, or an ERR_PTR():
+ * -ENODATA if there is no byte to take (yet), or -ENOMEM.
+ */
+struct bvecq *bvecq_slice(struct bvecq_pos *pos, size_t max_bytes,
+			  unsigned int max_pieces, gfp_t gfp)
+{
+	struct bvecq_pos from = *pos, end = *pos;
+	const struct bio_vec *bv;
+	struct bvecq *slice;
+	unsigned int nr;
+	size_t bytes;
+
+	bytes = bvecq_pos_advance(&end, max_bytes, max_pieces, &nr);
+	if (!bytes)
+		return ERR_PTR(-ENODATA);
+	slice = bvecq_alloc(nr, BVECQ_MEM_BORROWED, gfp);
+	if (!slice)
+		return ERR_PTR(-ENOMEM);
+
+	for (size_t left = bytes; left;) {
+		unsigned int part;
+
+		bv = bvecq_pos_bv(&from);
+		part = umin(left, bv->bv_len - from.offset);
+		if (left == bytes)
+			slice->origin = bvecq_get((struct bvecq *)from.bq);
+		/* There is a slot for each. */
+		bvecq_append(slice, bv->bv_page, part, bv->bv_offset + from.offset);
+		from.offset += part;
+		left -= part;
+	}
+
+	*pos = end;
+	return slice;
+}
+EXPORT_SYMBOL_GPL(bvecq_slice);
+
+/**
+ * bvecq_tx_begin - Get a queue ready for transmission
+ * @head: The first segment of the queue; nothing may be appended any more
+ * @ops: How the network tells that it has finished with a segment
+ * @flags: SKBFL_* for each sk_buff that carries data of the queue
+ *
+ * The network as a whole takes a reference on the memory of each segment.  Each
+ * segment takes a transmit reference on its successor, so that an sk_buff which
+ * carries bytes of several segments needs one on its first segment only, and
+ * completion is in the order of the stream.  The caller gets the transmit
+ * reference on @head, to be dropped with bvecq_tx_put() when everything has been
+ * handed to the socket or nothing more will be.
+ *
+ * Context: Any context; the caller holds a reference on @head.
+ * Return: 0, or -EBUSY if a part of the queue is still being transmitted, say on
+ * a connection that has since been given up; then nothing was done.
+ */
+int bvecq_tx_begin(struct bvecq *head, const struct ubuf_info_ops *ops, u8 flags)
+{
+	struct bvecq *bq;
+
+	for (bq = head; bq; bq = bvecq_next(bq))
+		/* Pairs with the release in bvecq_tx_put(). */
+		if (smp_load_acquire(&bq->transmitting))
+			return -EBUSY;
+
+	for (bq = head; bq; bq = bvecq_next(bq)) {
+		bvecq_get(bq);
+		bq->transmitting = true;
+		bq->copied = false;
+		bq->tx_next = bvecq_next(bq);
+		bq->ubuf.ops = ops;
+		bq->ubuf.flags = flags;
+		refcount_set(&bq->ubuf.refcnt, 1);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(bvecq_tx_begin);
+
+/**
+ * bvecq_tx_put - Drop a transmit reference
+ * @bq: The segment
+ * @copied: The data that the reference was for were copied
+ *
+ * With the last one the owner is told, the network's reference on the memory goes,
+ * and the transmit reference on the successor is dropped likewise.  Whoever
+ * else holds the memory, for a resend say, does not hold that up.  This is a
+ * loop, so a chain may have any length.
+ *
+ * Context: Any context but hardirq and NMI.
+ */
+void bvecq_tx_put(struct bvecq *bq, bool copied)
+{
+	while (bq) {
+		struct bvecq *next;
+
+		/* Ordered before the owner reads it by the reference count. */
+		if (copied)
+			WRITE_ONCE(bq->copied, true);
+		if (!refcount_dec_and_test(&bq->ubuf.refcnt))
+			break;
+
+		next = bq->tx_next;
+		bq->tx_next = NULL;
+		bvecq_tell_owner(bq, bq->bytes);
+		/* From here on it can be sent again: see bvecq_tx_begin(). */
+		smp_store_release(&bq->transmitting, false);
+		bvecq_put(bq);
+
+		bq = next;
+		/* Of which segment the bytes were is not known: say the first. */
+		copied = false;
+	}
+}
+EXPORT_SYMBOL_GPL(bvecq_tx_put);
+
+/**
+ * bvecq_tx_link - Make a segment follow another one on the wire
+ * @from: The segment that an sk_buff refers to
+ * @to: The segment whose bytes are being added to that sk_buff
+ *
+ * If @to belongs to a later message than @from, then the last segment on the wire
+ * before @to takes a transmit reference on @to, so that the sk_buff's reference
+ * on @from covers both.  Otherwise that is so already.
+ *
+ * Context: The socket is locked; transmit references on @from and @to are held.
+ */
+void bvecq_tx_link(struct bvecq *from, struct bvecq *to)
+{
+	while (from != to) {
+		if (!from->tx_next) {
+			refcount_inc(&to->ubuf.refcnt);
+			from->tx_next = to;
+			break;
+		}
+		from = from->tx_next;
+	}
+}
+EXPORT_SYMBOL_GPL(bvecq_tx_link);

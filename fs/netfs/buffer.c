@@ -5,9 +5,12 @@
 
 #include <linux/bvecq.h>
 #include <linux/export.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/net.h>
 #include <linux/netfs.h>
 #include <linux/uio.h>
+#include <net/netmem_alloc.h>
 
 /* A segment and its slots fill one page. */
 #define NETFS_BVECQ_SLOTS \
@@ -16,80 +19,257 @@
 /* What a chain of folios starts with; it grows if they are small. */
 #define NETFS_FOLIO_SLOTS	32
 
-/**
- * netfs_borrow_iter - Describe the memory behind an iterator as a bvecq
- * @orig: The iterator; not advanced
- * @gfp: How to allocate the segments
- *
- * Build a chain of %BVECQ_MEM_BORROWED segments that covers all the bytes that
- * are left in @orig, physically contiguous pieces joined into one bio_vec.
- * No page is copied and no reference or pin is taken: whoever owns the memory
- * must keep it in place for as long as anyone may look through the chain.
- *
- * Only memory that can be handed to a socket with MSG_SPLICE_PAGES is taken.
- * Folio queue, bvec, bvecq and xarray iterators qualify, but single pages of
- * them may still belong to the slab allocator, to which the network cannot
- * take a page reference.
- *
- * Context: May sleep if @gfp allows it.
- * Return: The chain, which holds one reference that the caller now owns, or an
- * ERR_PTR(): -EINVAL if @orig is empty, -EOPNOTSUPP if it is of another type or
- * holds a page that cannot be spliced (copy the data instead), -ENOMEM, or
- * -EIO if the iterator ends before its count does.
- */
-struct bvecq *netfs_borrow_iter(const struct iov_iter *orig, gfp_t gfp)
+/* The largest piece of a buffer. */
+#define NETFS_BUFFER_ORDER	min(PAGE_ALLOC_COSTLY_ORDER, MAX_PAGE_ORDER)
+
+/* A chain that is being filled. */
+struct netfs_fill {
+	struct bvecq	*head;
+	struct bvecq	*tail;
+	unsigned int	slots_left;	/* How many more slots there may be */
+	gfp_t		gfp;
+};
+
+static int netfs_fill_begin(struct netfs_fill *fill, size_t slots, enum bvecq_mem mem)
 {
-	struct iov_iter iter = *orig;
-	struct bvecq *head, *tail;
-	size_t slots;
+	slots = clamp(slots, 1, NETFS_BVECQ_SLOTS);
+	slots = umin(slots, fill->slots_left);
+	fill->head = bvecq_alloc(slots, mem, fill->gfp);
+	if (!fill->head)
+		return -ENOMEM;
+	fill->tail = fill->head;
+	fill->slots_left -= slots;
+	return 0;
+}
+
+/* Returns -ENOSPC if the piece would be one too many, or -ENOMEM. */
+static int netfs_fill_append(struct netfs_fill *fill, struct page *page, size_t len,
+			     size_t offset)
+{
+	struct bvecq *more;
+	unsigned int slots;
 	int ret;
 
-	if (!iov_iter_count(&iter))
-		return ERR_PTR(-EINVAL);
-	if (!iov_iter_is_folioq(&iter) && !iov_iter_is_bvec(&iter) &&
-	    !iov_iter_is_bvecq(&iter) && !iov_iter_is_xarray(&iter))
-		return ERR_PTR(-EOPNOTSUPP);
+	ret = bvecq_append(fill->tail, page, len, offset);
+	if (ret != -ENOSPC || !fill->slots_left)
+		return ret;
+
+	slots = umin(NETFS_BVECQ_SLOTS, fill->slots_left);
+	more = bvecq_alloc(slots, fill->tail->mem, fill->gfp);
+	if (!more)
+		return -ENOMEM;
+	ret = bvecq_append(more, page, len, offset);
+	bvecq_join(fill->tail, more);
+	fill->tail = more;
+	fill->slots_left -= slots;
+	return ret;
+}
+
+/* How long a run of the pages of one folio is contiguous memory, in bytes. */
+static size_t netfs_run_len(struct page **pages, size_t len, size_t offset)
+{
+	struct folio *folio = page_folio(pages[0]);
+	size_t run = umin(len, PAGE_SIZE - offset);
+
+	for (unsigned int i = 1; run < len; i++) {
+		if (pages[i] != pages[0] + i || page_folio(pages[i]) != folio)
+			break;
+		run += umin(len - run, PAGE_SIZE);
+	}
+	return run;
+}
+
+/* Append what was extracted.  Returns how much of it; sets *@err if not all. */
+static size_t netfs_fill_pages(struct netfs_fill *fill, struct page **pages, size_t len,
+			       size_t offset, unsigned int flags, int *err)
+{
+	enum bvecq_mem mem = fill->tail->mem;
+	size_t done = 0;
+
+	while (done < len) {
+		size_t run = netfs_run_len(pages, len - done, offset);
+		unsigned int nr = DIV_ROUND_UP(offset + run, PAGE_SIZE);
+		struct folio *folio = page_folio(pages[0]);
+		bool referable = sendpage_ok(pages[0]);
+
+		*err = -EOPNOTSUPP;
+		if (!referable &&
+		    (mem == BVECQ_MEM_PAGE || (flags & NETFS_EXTRACT_SPLICE)))
+			break;
+
+		if (mem == BVECQ_MEM_PAGE)
+			folio_get(folio);
+		*err = netfs_fill_append(fill, pages[0], run, offset);
+		if (*err < 0) {
+			if (mem == BVECQ_MEM_PAGE)
+				folio_put(folio);
+			break;
+		}
+		done += run;
+		pages += nr;
+		offset = 0;
+	}
+
+	/* The pins on what was not taken are still ours. */
+	if (mem == BVECQ_MEM_PIN && done < len)
+		unpin_user_pages(pages, DIV_ROUND_UP(offset + len - done, PAGE_SIZE));
+	return done;
+}
+
+/**
+ * netfs_extract_iter - Describe the memory behind an iterator as a bvecq
+ * @iter: The iterator; advanced by what was taken
+ * @max_bytes: How many bytes to take at most
+ * @max_pieces: How many pieces to make of them at most
+ * @flags: NETFS_EXTRACT_*
+ * @gfp: How to allocate the segments
+ * @_bq: Where to put the chain
+ *
+ * Build a chain of segments that refers to the memory, physically contiguous
+ * neighbours joined into one piece.  No data are copied.
+ *
+ *  - User memory (ITER_UBUF, ITER_IOVEC) is pinned, %BVECQ_MEM_PIN.
+ *  - Kernel memory of any type of iterator is borrowed, %BVECQ_MEM_BORROWED:
+ *    its owner must keep it in place for as long as anyone may look through the
+ *    chain.
+ *  - With %NETFS_EXTRACT_REF a reference is taken on each folio instead,
+ *    %BVECQ_MEM_PAGE.  Memory of the slab allocator cannot be taken like that.
+ *  - With %NETFS_EXTRACT_SPLICE memory is refused to which the network could not
+ *    take a page reference, should it have to, even if it is borrowed.
+ *
+ * The chain can come out shorter than the iterator: when @max_bytes or @max_pieces
+ * are used up, at a user address that faults, at memory that cannot be taken, or
+ * when memory runs out.  What was taken by then is in the chain and released with
+ * it, and the iterator stands behind it; going on from there shows the error.
+ *
+ * Context: Process context; may sleep for user memory, else if @gfp allows it.
+ * Return: The number of bytes taken, which is not 0, and in *@_bq the chain, with
+ * one reference that the caller now owns.  Or, with the iterator as before,
+ * -EINVAL if there is nothing to take, -EOPNOTSUPP if the memory cannot be taken
+ * (copy the data instead), -EFAULT, -ENOMEM, or -EIO if the iterator ends
+ * before its count does.
+ */
+ssize_t netfs_extract_iter(struct iov_iter *iter, size_t max_bytes,
+			   unsigned int max_pieces, unsigned int flags, gfp_t gfp,
+			   struct bvecq **_bq)
+{
+	struct netfs_fill fill = { .slots_left = max_pieces, .gfp = gfp };
+	iov_iter_extraction_t extract = 0;
+	enum bvecq_mem mem = BVECQ_MEM_BORROWED;
+	size_t slots, taken = 0;
+	int ret;
+
+	max_bytes = umin(max_bytes, iov_iter_count(iter));
+	if (!max_bytes || !max_pieces)
+		return -EINVAL;
+	if (iov_iter_is_discard(iter))
+		return -EOPNOTSUPP;
+
+	if (iov_iter_extract_will_pin(iter))
+		mem = BVECQ_MEM_PIN;
+	else if (flags & NETFS_EXTRACT_REF)
+		mem = BVECQ_MEM_PAGE;
+	if (flags & NETFS_EXTRACT_P2PDMA)
+		extract = ITER_ALLOW_P2PDMA;
 
 	/* As many as can be needed, but a folio takes only one, however large. */
-	slots = iov_iter_npages(&iter, NETFS_BVECQ_SLOTS);
-	if (iov_iter_is_folioq(&iter) || iov_iter_is_xarray(&iter))
+	slots = iov_iter_npages(iter, NETFS_BVECQ_SLOTS);
+	slots = umin(slots, max_bytes / PAGE_SIZE + 2);
+	if (iov_iter_is_folioq(iter) || iov_iter_is_xarray(iter))
 		slots = umin(slots, NETFS_FOLIO_SLOTS);
-	head = bvecq_alloc(slots, BVECQ_MEM_BORROWED, gfp);
-	if (!head)
-		return ERR_PTR(-ENOMEM);
-	tail = head;
+	ret = netfs_fill_begin(&fill, slots, mem);
+	if (ret < 0)
+		return ret;
 
-	while (iov_iter_count(&iter)) {
+	while (taken < max_bytes) {
 		struct page *pages[16], **p = pages;
-		size_t offset;
+		size_t offset, done;
 		ssize_t len;
 
-		len = iov_iter_extract_pages(&iter, &p, iov_iter_count(&iter),
-					     ARRAY_SIZE(pages), 0, &offset);
+		len = iov_iter_extract_pages(iter, &p, max_bytes - taken,
+					     ARRAY_SIZE(pages), extract, &offset);
 		if (len <= 0) {
 			ret = len ?: -EIO;
-			goto error;
+			break;
 		}
 
-		for (; len > 0; p++) {
-			size_t part = min_t(size_t, len, PAGE_SIZE - offset);
-
-			ret = -EOPNOTSUPP;
-			if (!sendpage_ok(*p))
-				goto error;
-
-			ret = bvecq_append_grow(&tail, *p, part, offset, gfp);
-			if (ret < 0)
-				goto error;
-			len -= part;
-			offset = 0;
+		done = netfs_fill_pages(&fill, pages, len, offset, flags, &ret);
+		taken += done;
+		if (done < len) {
+			iov_iter_revert(iter, len - done);
+			break;
 		}
 	}
 
-	return head;
+	if (!taken) {
+		bvecq_put(fill.head);
+		return ret;
+	}
+	*_bq = fill.head;
+	return taken;
+}
+EXPORT_SYMBOL_GPL(netfs_extract_iter);
+
+/**
+ * netfs_alloc_buffer - Allocate a buffer as a bvecq
+ * @sock: The socket that will send it, or NULL
+ * @size: Its size in bytes
+ * @gfp: Allocation flags
+ *
+ * With @sock the buffer is network memory from netmem_alloc(), %BVECQ_MEM_NETMEM.
+ * Otherwise it is made up of pages, %BVECQ_MEM_PAGE, as large as can be had
+ * without an effort.  It is not zeroed unless @gfp has __GFP_ZERO, which holds
+ * for pages only.
+ *
+ * Context: Any context that @gfp allows; with @sock no hardirq.
+ * Return: A chain that holds exactly @size bytes, with one reference that the
+ * caller now owns, or an ERR_PTR(): -EINVAL if @size is 0 or more than INT_MAX,
+ * or -ENOMEM.
+ */
+struct bvecq *netfs_alloc_buffer(struct socket *sock, size_t size, gfp_t gfp)
+{
+	struct netfs_fill fill = { .slots_left = UINT_MAX, .gfp = gfp & ~__GFP_ZERO };
+	int ret;
+
+	if (!size || size > INT_MAX)
+		return ERR_PTR(-EINVAL);
+	if (sock)
+		return netmem_alloc_bvecq(sock, size, 0, gfp);
+
+	ret = netfs_fill_begin(&fill, DIV_ROUND_UP(size, PAGE_SIZE << NETFS_BUFFER_ORDER),
+			       BVECQ_MEM_PAGE);
+	if (ret < 0)
+		return ERR_PTR(ret);
+
+	while (size) {
+		unsigned int order = umin(get_order(size), NETFS_BUFFER_ORDER);
+		struct folio *folio = NULL;
+		size_t part;
+
+		while (order && !folio) {
+			folio = folio_alloc((gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN |
+					    __GFP_NORETRY, order);
+			if (!folio)
+				order--;
+		}
+		if (!folio)
+			folio = folio_alloc(gfp, 0);
+		ret = -ENOMEM;
+		if (!folio)
+			goto error;
+
+		part = umin(size, folio_size(folio));
+		ret = netfs_fill_append(&fill, folio_page(folio, 0), part, 0);
+		if (ret < 0) {
+			folio_put(folio);
+			goto error;
+		}
+		size -= part;
+	}
+	return fill.head;
 
 error:
-	bvecq_put(head);
+	bvecq_put(fill.head);
 	return ERR_PTR(ret);
 }
-EXPORT_SYMBOL_GPL(netfs_borrow_iter);
+EXPORT_SYMBOL_GPL(netfs_alloc_buffer);

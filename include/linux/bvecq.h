@@ -12,6 +12,7 @@
 #include <linux/gfp_types.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
+#include <linux/ubuf_info.h>
 #include <asm/barrier.h>
 
 struct folio;
@@ -41,17 +42,31 @@ enum bvecq_mem {
  *	successor.  Published with release semantics; once it is set, nothing
  *	more may be appended to this segment.
  * @prev: The previous segment or NULL; not a reference.
+ * @origin: What a slice was cut from, on which it owns a reference, or NULL.
  * @ref: Who needs the memory.
  * @nr_slots: The number of pieces in @bv.  Published with release semantics
  *	after the piece has been written; it never decreases.
  * @max_slots: The number of pieces that fit into @bv.
  * @mem: How the pieces are released (enum bvecq_mem).
  * @inline_bv: @bv is @__bv and not an array of its own.
+ * @reserved: The segment comes from the reserve for writeback.
  * @live: Somebody consumes the segment while it is being filled: a piece that
  *	has been published must not grow any more.
+ * @transmitting: The network has not finished with the segment.
+ * @copied: The network had to copy something.
+ * @bytes: The sum of the lengths of the pieces.
  * @bv: The pieces.
  * @free_bv: BVECQ_MEM_NETMEM: Frees one piece.  Called in the context of
  *	bvecq_put(), so possibly in softirq.
+ * @ubuf: Who is transmitting from the segment: the sender or the predecessor on
+ *	the wire, and each sk_buff that points here.
+ * @tx_next: The successor on the wire, on which the segment holds a transmit
+ *	reference while it is being transmitted.
+ * @done: Tells the owner that the segment is finished with, exactly once: when
+ *	the network has let go of it or, if it never was transmitted, before its
+ *	memory is released.  Gets the number of bytes sent (0 if it never was)
+ *	and whether the network had to copy any of them.  May be called in softirq.
+ * @priv: The owner's.
  * @__bv: Room for the pieces of a small segment.
  *
  * A queue is a NULL-terminated chain of these.  It is built by one producer
@@ -62,18 +77,32 @@ enum bvecq_mem {
 struct bvecq {
 	struct bvecq	*next;
 	struct bvecq	*prev;
+	struct bvecq	*origin;
 	refcount_t	ref;
 	unsigned int	nr_slots;
 	unsigned int	max_slots;
 	u8		mem;
 	bool		inline_bv;
+	bool		reserved;
 	bool		live;
+	bool		transmitting;
+	bool		copied;
+	size_t		bytes;
 	struct bio_vec	*bv;
 	void		(*free_bv)(struct bio_vec *bv);
+	struct ubuf_info ubuf;
+	struct bvecq	*tx_next;
+	void		(*done)(struct bvecq *bq, size_t bytes, bool copied);
+	void		*priv;
 	struct bio_vec	__bv[];
 };
 
+/* The number of pieces that fit into a segment from bvecq_alloc_reserved(). */
+#define BVECQ_RESERVED_SLOTS	16
+
 struct bvecq *bvecq_alloc(unsigned int max_slots, enum bvecq_mem mem, gfp_t gfp);
+struct bvecq *bvecq_alloc_reserved(enum bvecq_mem mem, gfp_t gfp);
+struct bvecq *bvecq_get(struct bvecq *bq);
 void bvecq_put(struct bvecq *bq);
 int bvecq_append(struct bvecq *bq, struct page *page, unsigned int len,
 		 unsigned int offset);
@@ -84,21 +113,9 @@ int bvecq_append_folio(struct bvecq *bq, struct folio *folio, size_t len,
 int bvecq_append_kbuf(struct bvecq *bq, const void *buf, size_t len);
 size_t bvecq_bytes(const struct bvecq *bq);
 
-/**
- * bvecq_get - Take a reference on a segment
- * @bq: The segment
- *
- * The segment, and through it everything that follows it, stays until the
- * reference is dropped with bvecq_put().
- *
- * Context: Any context.
- * Return: @bq.
- */
-static inline struct bvecq *bvecq_get(struct bvecq *bq)
-{
-	refcount_inc(&bq->ref);
-	return bq;
-}
+int bvecq_tx_begin(struct bvecq *head, const struct ubuf_info_ops *ops, u8 flags);
+void bvecq_tx_put(struct bvecq *bq, bool copied);
+void bvecq_tx_link(struct bvecq *from, struct bvecq *to);
 
 /**
  * bvecq_nr_slots - Get the number of pieces that a segment holds
@@ -198,6 +215,18 @@ static inline void bvecq_join(struct bvecq *tail, struct bvecq *chain)
 }
 
 /**
+ * struct bvecq_stats - What all queues hold at present
+ * @segments: The number of segments
+ * @bytes: The sum of the lengths of their pieces; a slice counts once more
+ */
+struct bvecq_stats {
+	unsigned long	segments;
+	unsigned long	bytes;
+};
+
+void bvecq_get_stats(struct bvecq_stats *stats);
+
+/**
  * struct bvecq_pos - A place in a queue
  * @bq: The segment
  * @slot: The piece in it; may be one past the last
@@ -208,6 +237,11 @@ struct bvecq_pos {
 	unsigned int		slot;
 	size_t			offset;
 };
+
+size_t bvecq_pos_advance(struct bvecq_pos *pos, size_t max_bytes,
+			 unsigned int max_pieces, unsigned int *nr_pieces);
+struct bvecq *bvecq_slice(struct bvecq_pos *pos, size_t max_bytes,
+			  unsigned int max_pieces, gfp_t gfp);
 
 /**
  * bvecq_pos_bv - Find the piece that holds the byte at a place

@@ -15,6 +15,9 @@
 #include <linux/types.h>
 
 struct bvecq;
+struct dst_cache;
+struct dst_entry;
+struct sockaddr;
 struct socket;
 
 /**
@@ -37,6 +40,12 @@ struct socket;
 
 int netmem_alloc_gfp(struct socket *sock, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv);
+int netmem_alloc_dst(const struct dst_entry *dst, size_t len, size_t align,
+		     unsigned int hints, gfp_t gfp, struct bio_vec *bv);
+int netmem_alloc_dest(struct socket *sock, const struct sockaddr *dest,
+		      int dest_len, struct dst_cache *cache, size_t len,
+		      size_t align, unsigned int hints, gfp_t gfp,
+		      struct bio_vec *bv);
 struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
 				 unsigned int hints, gfp_t gfp);
 void netmem_free(struct bio_vec *bv);

@@ -19,6 +19,7 @@
 #include <linux/scatterlist.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/vmalloc.h>
 
@@ -290,14 +291,9 @@ static struct fixture *build(struct kunit *test)
 }
 
 /* Put the queue and see that nothing was forgotten and nothing put twice. */
-static void finish(struct fixture *f)
+/* The queue of @slots pieces is gone: everything is back where it was. */
+static void finish_put(struct fixture *f, unsigned int slots)
 {
-	unsigned int slots = 0;
-
-	for (struct bvecq *bq = f->head; bq; bq = bvecq_next(bq))
-		slots += bvecq_nr_slots(bq);
-	bvecq_put(f->head);
-
 	for (unsigned int i = 0; i < f->nr_folios; i++) {
 		KUNIT_ASSERT_EQ_MSG(f->test, 1, folio_ref_count(f->folios[i]), "folio %u", i);
 		if (folio_has_pincount(f->folios[i]))
@@ -305,6 +301,23 @@ static void finish(struct fixture *f)
 	}
 	KUNIT_EXPECT_EQ(f->test, nr_freed,
 			f->shape->mem == BVECQ_MEM_NETMEM ? slots : 0);
+}
+
+static unsigned int count_slots(const struct bvecq *bq)
+{
+	unsigned int nr = 0;
+
+	for (; bq; bq = bvecq_next(bq))
+		nr += bvecq_nr_slots(bq);
+	return nr;
+}
+
+static void finish(struct fixture *f)
+{
+	unsigned int slots = count_slots(f->head);
+
+	bvecq_put(f->head);
+	finish_put(f, slots);
 }
 
 static void both_iters(struct fixture *f, unsigned int dir, struct iov_iter *bi,
@@ -1447,6 +1460,501 @@ static void test_long_chain(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(folio));
 }
 
+/* The reserve does not fail, and its segments are like any other. */
+static void test_reserved(struct kunit *test)
+{
+	struct folio *folio = alloc_noise(test, PAGE_SIZE);
+	struct bvecq *head = NULL, *bq, *last;
+
+	for (unsigned int k = 0; k < 100; k++) {
+		bq = bvecq_alloc_reserved(BVECQ_MEM_PAGE, k & 1 ? GFP_NOFS : GFP_ATOMIC);
+		KUNIT_ASSERT_NOT_NULL(test, bq);
+		for (unsigned int i = 0; i < BVECQ_RESERVED_SLOTS; i++) {
+			folio_get(folio);
+			KUNIT_ASSERT_EQ(test, 0, bvecq_append_folio(bq, folio, 1, 0));
+		}
+		KUNIT_EXPECT_EQ(test, -ENOSPC, bvecq_append_folio(bq, folio, 1, 0));
+		if (head)
+			bvecq_join(bq, head);
+		head = bq;
+	}
+	/* A successor of other origin. */
+	last = bvecq_tail(head);
+	KUNIT_EXPECT_EQ(test, 0, bvecq_append_grow(&last, &folio->page, 1, 7, GFP_KERNEL));
+	folio_get(folio);
+	KUNIT_EXPECT_FALSE(test, last->reserved);
+	bvecq_put(head);
+	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(folio));
+}
+
+/*
+ * Transmission, without a network: what the owner is told, and when.
+ */
+#define TX_SEGS		4
+
+struct tx {
+	struct kunit	*test;
+	struct bvecq	*bq[TX_SEGS];
+	struct folio	*folio;
+	unsigned int	told;		/* How many segments are finished, in order */
+	bool		copied[TX_SEGS];
+};
+
+static void tx_complete(struct sk_buff *skb, struct ubuf_info *uarg, bool success)
+{
+	bvecq_tx_put(container_of(uarg, struct bvecq, ubuf), !success);
+}
+
+static const struct ubuf_info_ops tx_ops = {
+	.complete	= tx_complete,
+};
+
+static void tx_done(struct bvecq *bq, size_t bytes, bool copied)
+{
+	struct tx *tx = bq->priv;
+
+	KUNIT_ASSERT_LT(tx->test, tx->told, TX_SEGS);
+	KUNIT_EXPECT_PTR_EQ(tx->test, bq, tx->bq[tx->told]);
+	KUNIT_EXPECT_EQ(tx->test, bytes, 100 + tx->told);
+	tx->copied[tx->told++] = copied;
+}
+
+static void tx_skb_get(struct bvecq *bq)
+{
+	refcount_inc(&bq->ubuf.refcnt);
+}
+
+static void tx_skb_free(struct bvecq *bq, bool success)
+{
+	bq->ubuf.ops->complete(NULL, &bq->ubuf, success);
+}
+
+/* Segments first..last make up one message; segment n holds 100 + n bytes. */
+static void tx_message(struct kunit *test, struct tx *tx, unsigned int first, unsigned int last)
+{
+	tx->test = test;
+	if (!tx->folio)
+		tx->folio = alloc_noise(test, PAGE_SIZE);
+	for (unsigned int k = first; k <= last; k++) {
+		tx->bq[k] = bvecq_alloc(1, BVECQ_MEM_PAGE, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, tx->bq[k]);
+		folio_get(tx->folio);
+		KUNIT_ASSERT_EQ(test, 0, bvecq_append_folio(tx->bq[k], tx->folio, 100 + k, 0));
+		tx->bq[k]->priv = tx;
+		tx->bq[k]->done = tx_done;
+		if (k > first)
+			bvecq_join(tx->bq[k - 1], tx->bq[k]);
+	}
+}
+
+/* Nothing took a reference: all was copied into the socket, or never got there. */
+static void test_tx_no_skb(struct kunit *test)
+{
+	struct tx tx = {};
+
+	tx_message(test, &tx, 0, 3);
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[0], &tx_ops, 0));
+	KUNIT_EXPECT_EQ(test, 0, tx.told);
+	bvecq_tx_put(tx.bq[0], true);
+	KUNIT_EXPECT_EQ(test, 4, tx.told);
+	KUNIT_EXPECT_TRUE(test, tx.copied[0]);
+	KUNIT_EXPECT_FALSE(test, tx.copied[1]);
+	KUNIT_EXPECT_EQ(test, 5, folio_ref_count(tx.folio));
+	bvecq_put(tx.bq[0]);
+	KUNIT_EXPECT_EQ(test, 4, tx.told);
+	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(tx.folio));
+}
+
+/* The owner lets go at once: the network keeps the memory until it has finished. */
+static void test_tx_progress(struct kunit *test)
+{
+	struct tx tx = {};
+
+	tx_message(test, &tx, 0, 3);
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[0], &tx_ops, 0));
+	tx_skb_get(tx.bq[0]);	/* Bytes of 0 and 1 */
+	tx_skb_get(tx.bq[1]);	/* Bytes of 1 */
+	tx_skb_get(tx.bq[2]);	/* Bytes of 2 and 3 */
+	bvecq_tx_put(tx.bq[0], false);
+	bvecq_put(tx.bq[0]);
+	KUNIT_EXPECT_EQ(test, 0, tx.told);
+	KUNIT_EXPECT_EQ(test, 5, folio_ref_count(tx.folio));
+
+	/* Out of order: the second one waits for the first. */
+	tx_skb_free(tx.bq[1], true);
+	KUNIT_EXPECT_EQ(test, 0, tx.told);
+	tx_skb_free(tx.bq[0], true);
+	KUNIT_EXPECT_EQ(test, 2, tx.told);
+	KUNIT_EXPECT_EQ(test, 3, folio_ref_count(tx.folio));
+	tx_skb_free(tx.bq[2], false);
+	KUNIT_EXPECT_EQ(test, 4, tx.told);
+	KUNIT_EXPECT_FALSE(test, tx.copied[1]);
+	KUNIT_EXPECT_TRUE(test, tx.copied[2]);
+	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(tx.folio));
+}
+
+/* Who keeps a message for a resend does not hold up what follows it on the wire. */
+static void test_tx_link(struct kunit *test)
+{
+	struct tx tx = {};
+
+	tx_message(test, &tx, 0, 1);
+	tx_message(test, &tx, 2, 3);
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[0], &tx_ops, 0));
+	tx_skb_get(tx.bq[0]);
+	bvecq_tx_put(tx.bq[0], false);
+
+	/* The second message starts in the same sk_buff. */
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[2], &tx_ops, 0));
+	bvecq_tx_link(tx.bq[0], tx.bq[2]);
+	bvecq_tx_link(tx.bq[0], tx.bq[2]);
+	bvecq_tx_link(tx.bq[0], tx.bq[3]);
+	bvecq_tx_link(tx.bq[0], tx.bq[0]);
+	bvecq_tx_put(tx.bq[2], false);
+	KUNIT_EXPECT_EQ(test, 0, tx.told);
+	bvecq_put(tx.bq[2]);
+
+	tx_skb_free(tx.bq[0], true);
+	KUNIT_EXPECT_EQ(test, 4, tx.told);
+	KUNIT_EXPECT_EQ(test, 3, folio_ref_count(tx.folio));
+	KUNIT_EXPECT_EQ(test, 1, refcount_read(&tx.bq[0]->ref));
+	bvecq_put(tx.bq[0]);
+	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(tx.folio));
+}
+
+/* Sent once more, but not before the first time is over. */
+static void test_tx_again(struct kunit *test)
+{
+	struct tx tx = {};
+
+	tx_message(test, &tx, 0, 3);
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[0], &tx_ops, 0));
+	tx_skb_get(tx.bq[3]);
+	bvecq_tx_put(tx.bq[0], false);
+	KUNIT_EXPECT_EQ(test, 3, tx.told);
+	KUNIT_EXPECT_EQ(test, -EBUSY, bvecq_tx_begin(tx.bq[0], &tx_ops, 0));
+	KUNIT_EXPECT_EQ(test, 1, refcount_read(&tx.bq[2]->ref));
+	tx_skb_free(tx.bq[3], false);
+	KUNIT_EXPECT_EQ(test, 4, tx.told);
+	KUNIT_EXPECT_TRUE(test, tx.copied[3]);
+
+	/* Who does not ask again is not told again. */
+	tx.told = 3;
+	tx.bq[3]->done = tx_done;
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[0], &tx_ops, 0));
+	bvecq_tx_put(tx.bq[0], false);
+	KUNIT_EXPECT_EQ(test, 4, tx.told);
+	KUNIT_EXPECT_FALSE(test, tx.copied[3]);
+	bvecq_put(tx.bq[0]);
+	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(tx.folio));
+}
+
+static void tx_done_unsent(struct bvecq *bq, size_t bytes, bool copied)
+{
+	unsigned int *told = bq->priv;
+
+	if (!bytes && !copied)
+		(*told)++;
+}
+
+static void test_tx_never(struct kunit *test)
+{
+	struct bvecq *bq = bvecq_alloc(1, BVECQ_MEM_BORROWED, GFP_KERNEL);
+	unsigned int told = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, bq);
+	bq->priv = &told;
+	bq->done = tx_done_unsent;
+	bvecq_get(bq);
+	bvecq_put(bq);
+	KUNIT_EXPECT_EQ(test, 0, told);
+	bvecq_put(bq);
+	KUNIT_EXPECT_EQ(test, 1, told);
+}
+
+static void tx_done_count(struct bvecq *bq, size_t bytes, bool copied)
+{
+	*(size_t *)bq->priv += bytes;
+}
+
+static void test_tx_long_chain(struct kunit *test)
+{
+	struct folio *folio = alloc_noise(test, PAGE_SIZE);
+	struct bvecq *head = NULL;
+	size_t bytes = 0;
+
+	for (unsigned int i = 0; i < 100000; i++) {
+		struct bvecq *bq = bvecq_alloc(1, BVECQ_MEM_PAGE, GFP_KERNEL);
+
+		KUNIT_ASSERT_NOT_NULL(test, bq);
+		folio_get(folio);
+		KUNIT_ASSERT_EQ(test, 0, bvecq_append_folio(bq, folio, 3, 0));
+		bq->priv = &bytes;
+		bq->done = tx_done_count;
+		if (head)
+			bvecq_join(bq, head);
+		head = bq;
+	}
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(head, &tx_ops, 0));
+	bvecq_put(head);
+	KUNIT_EXPECT_EQ(test, 100001, folio_ref_count(folio));
+	bvecq_tx_put(head, false);
+	KUNIT_EXPECT_EQ(test, 300000, bytes);
+	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(folio));
+}
+
+/* The bytes of a queue are those of the flat copy from a place on. */
+static void same_bytes(struct fixture *f, const struct bvecq *bq, size_t from, size_t len)
+{
+	struct iov_iter iter;
+
+	KUNIT_ASSERT_EQ_MSG(f->test, len, bvecq_bytes(bq), WHERE);
+	iov_iter_bvec_queue(&iter, ITER_SOURCE, bq, 0, 0, len);
+	KUNIT_ASSERT_EQ_MSG(f->test, len, copy_from_iter(f->scratch, len, &iter), WHERE);
+	KUNIT_ASSERT_MEMEQ_MSG(f->test, f->scratch, f->image + from, len, WHERE);
+}
+
+static const unsigned int piece_limits[] = { 1, 2, 3, 17, UINT_MAX };
+
+/* Cut all of it into slices; they outlive it. */
+static void test_slice(struct kunit *test)
+{
+	struct fixture *f = build(test);
+	struct bvecq *head = NULL, *tail = NULL;
+	struct bvecq_pos pos;
+	unsigned int slots;
+
+	for (struct span r = {}; next_span(f, &r);) {
+		size_t from = r.from, len = r.len;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(piece_limits); i++) {
+			struct bvecq *bq;
+			size_t got;
+
+			pos = (struct bvecq_pos){ .bq = f->head, .offset = from };
+			bq = bvecq_slice(&pos, len, piece_limits[i], GFP_KERNEL);
+			if (from == f->size || !len) {
+				KUNIT_ASSERT_PTR_EQ_MSG(test, bq, ERR_PTR(-ENODATA), WHERE);
+				continue;
+			}
+			KUNIT_ASSERT_NOT_ERR_OR_NULL_MSG(test, bq, WHERE);
+			got = bvecq_bytes(bq);
+			KUNIT_ASSERT_LE_MSG(test, count_slots(bq), piece_limits[i], WHERE);
+			if (piece_limits[i] == UINT_MAX)
+				KUNIT_ASSERT_EQ_MSG(test, got, min(len, f->size - from), WHERE);
+			same_bytes(f, bq, from, got);
+			bvecq_put(bq);
+		}
+	}
+
+	pos = (struct bvecq_pos){ .bq = f->head };
+	for (unsigned int i = 0;; i++) {
+		struct bvecq *bq = bvecq_slice(&pos, 1 + i * 100, 1 + i % 4, GFP_KERNEL);
+
+		if (bq == ERR_PTR(-ENODATA))
+			break;
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, bq);
+		if (tail)
+			bvecq_join(tail, bq);
+		else
+			head = bq;
+		tail = bq;
+	}
+	slots = count_slots(f->head);
+	bvecq_put(f->head);
+	if (head) {
+		KUNIT_EXPECT_LT(test, nr_freed, slots);
+		same_bytes(f, head, 0, f->size);
+	}
+	bvecq_put(head);
+	finish_put(f, slots);
+}
+
+/* Slices of slices are released in a loop as well. */
+static void test_slice_deep(struct kunit *test)
+{
+	struct folio *folio = alloc_noise(test, PAGE_SIZE);
+	struct bvecq_stats before, during, after;
+	struct bvecq *bq, *slice;
+
+	bvecq_get_stats(&before);
+	bq = bvecq_alloc(1, BVECQ_MEM_PAGE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, bq);
+	folio_get(folio);
+	KUNIT_ASSERT_EQ(test, 0, bvecq_append_folio(bq, folio, 100, 0));
+	for (unsigned int i = 0; i < 100000; i++) {
+		struct bvecq_pos pos = { .bq = bq };
+
+		slice = bvecq_slice(&pos, 100, 1, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, slice);
+		bvecq_put(bq);
+		bq = slice;
+	}
+	bvecq_get_stats(&during);
+	KUNIT_EXPECT_EQ(test, during.segments - before.segments, 100001);
+	KUNIT_EXPECT_EQ(test, during.bytes - before.bytes, 100001 * 100);
+	KUNIT_EXPECT_EQ(test, 2, folio_ref_count(folio));
+	bvecq_put(bq);
+	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(folio));
+	bvecq_get_stats(&after);
+	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
+	KUNIT_EXPECT_EQ(test, after.bytes, before.bytes);
+}
+
+/* What netfs makes of an iterator describes the same bytes, within the limits. */
+static void test_netfs_extract(struct kunit *test)
+{
+#if IS_REACHABLE(CONFIG_NETFS_SUPPORT)
+	static const unsigned int flags[] = {
+		0, NETFS_EXTRACT_REF, NETFS_EXTRACT_SPLICE,
+		NETFS_EXTRACT_REF | NETFS_EXTRACT_SPLICE,
+	};
+	struct fixture *f = build(test);
+
+	for (struct span r = {}; next_span(f, &r);) {
+		size_t from = r.from, len = r.len;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(piece_limits) * 8; i++) {
+			unsigned int pieces = piece_limits[i / 8];
+			unsigned int flag = flags[i % 8 / 2];
+			struct bvecq *bq = NULL;
+			struct iov_iter iter, bi, ki;
+			ssize_t got;
+
+			both_iters(f, ITER_SOURCE, &bi, &ki);
+			iter = i % 2 ? bi : ki;
+			iov_iter_advance(&iter, from);
+			got = netfs_extract_iter(&iter, len, pieces, flag, GFP_KERNEL, &bq);
+			if (from == f->size || !len) {
+				KUNIT_ASSERT_EQ_MSG(test, got, -EINVAL, WHERE);
+				continue;
+			}
+			KUNIT_ASSERT_GT_MSG(test, got, 0, WHERE);
+			KUNIT_ASSERT_EQ_MSG(test, iov_iter_count(&iter),
+					    f->size - from - got, WHERE);
+			KUNIT_ASSERT_LE_MSG(test, count_slots(bq), pieces, WHERE);
+			KUNIT_ASSERT_EQ_MSG(test, bq->mem,
+					    flag & NETFS_EXTRACT_REF ? BVECQ_MEM_PAGE :
+					    BVECQ_MEM_BORROWED, WHERE);
+			if (pieces == UINT_MAX)
+				KUNIT_ASSERT_EQ_MSG(test, got, min(len, f->size - from), WHERE);
+			same_bytes(f, bq, from, got);
+			bvecq_put(bq);
+		}
+	}
+	finish(f);
+#else
+	kunit_skip(test, "needs CONFIG_NETFS_SUPPORT");
+#endif
+}
+
+/* A program's memory is pinned, as far as it is there. */
+static void test_netfs_extract_user(struct kunit *test)
+{
+#if IS_REACHABLE(CONFIG_NETFS_SUPPORT)
+	struct bvecq_stats before, after;
+	struct iov_iter iter;
+	unsigned long addr;
+	struct bvecq *bq;
+	struct page *page;
+
+	addr = kunit_vm_mmap(test, NULL, 0, 40 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	if (!addr || IS_ERR_VALUE(addr))
+		kunit_skip(test, "no user memory here");
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr + 20 * PAGE_SIZE, 20 * PAGE_SIZE));
+
+	/* There are no pins on the zero page. */
+	KUNIT_ASSERT_EQ(test, 0, clear_user((void __user *)addr, 20 * PAGE_SIZE));
+	bvecq_get_stats(&before);
+	iov_iter_ubuf(&iter, ITER_SOURCE, (void __user *)addr + 10, 39 * PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 20 * PAGE_SIZE - 10,
+			netfs_extract_iter(&iter, SIZE_MAX, UINT_MAX, 0, GFP_KERNEL, &bq));
+	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 19 * PAGE_SIZE + 10);
+	KUNIT_EXPECT_EQ(test, bq->mem, BVECQ_MEM_PIN);
+	page = bq->bv[0].bv_page;
+	get_page(page);
+	KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(page_folio(page)));
+	bvecq_put(bq);
+	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(page_folio(page)));
+	put_page(page);
+	KUNIT_EXPECT_EQ(test, -EFAULT, netfs_extract_iter(&iter, SIZE_MAX, UINT_MAX, 0,
+							  GFP_KERNEL, &bq));
+	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 19 * PAGE_SIZE + 10);
+
+	/* One piece: the pins on the pages that were looked at go back. */
+	iov_iter_ubuf(&iter, ITER_DEST, (void __user *)addr, 8 * PAGE_SIZE);
+	KUNIT_EXPECT_GT(test, netfs_extract_iter(&iter, SIZE_MAX, 1, 0, GFP_KERNEL, &bq), 0);
+	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 8 * PAGE_SIZE - bvecq_bytes(bq));
+	bvecq_put(bq);
+	bvecq_get_stats(&after);
+	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
+#else
+	kunit_skip(test, "needs CONFIG_NETFS_SUPPORT");
+#endif
+}
+
+/* Memory of the slab allocator can be borrowed, and that is all. */
+static void test_netfs_extract_slab(struct kunit *test)
+{
+#if IS_REACHABLE(CONFIG_NETFS_SUPPORT)
+	struct kvec kv = { kunit_kzalloc(test, 100, GFP_KERNEL), 100 };
+	struct iov_iter iter;
+	struct bvecq *bq;
+
+	KUNIT_ASSERT_NOT_NULL(test, kv.iov_base);
+	iov_iter_kvec(&iter, ITER_SOURCE, &kv, 1, 100);
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, netfs_extract_iter(&iter, 100, 9, NETFS_EXTRACT_REF,
+							      GFP_KERNEL, &bq));
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, netfs_extract_iter(&iter, 100, 9,
+							      NETFS_EXTRACT_SPLICE,
+							      GFP_KERNEL, &bq));
+	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 100);
+	KUNIT_EXPECT_EQ(test, -EINVAL, netfs_extract_iter(&iter, 100, 0, 0, GFP_KERNEL, &bq));
+	KUNIT_EXPECT_EQ(test, -EINVAL, netfs_extract_iter(&iter, 0, 9, 0, GFP_KERNEL, &bq));
+	KUNIT_ASSERT_EQ(test, 100, netfs_extract_iter(&iter, 100, 9, 0, GFP_KERNEL, &bq));
+	KUNIT_EXPECT_PTR_EQ(test, bvec_virt(&bq->bv[0]), kv.iov_base);
+	bvecq_put(bq);
+	iov_iter_discard(&iter, ITER_DEST, 100);
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, netfs_extract_iter(&iter, 100, 9, 0, GFP_KERNEL, &bq));
+#else
+	kunit_skip(test, "needs CONFIG_NETFS_SUPPORT");
+#endif
+}
+
+static void test_netfs_alloc(struct kunit *test)
+{
+#if IS_REACHABLE(CONFIG_NETFS_SUPPORT)
+	static const size_t sizes[] = { 1, PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1,
+		SZ_64K, SZ_1M + 1 };
+	struct bvecq_stats before, after;
+
+	bvecq_get_stats(&before);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct bvecq *bq = netfs_alloc_buffer(NULL, sizes[i], GFP_KERNEL | __GFP_ZERO);
+		struct iov_iter iter;
+		u8 byte;
+
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, bq);
+		KUNIT_EXPECT_EQ(test, sizes[i], bvecq_bytes(bq));
+		iov_iter_bvec_queue(&iter, ITER_SOURCE, bq, 0, 0, sizes[i]);
+		while (copy_from_iter(&byte, 1, &iter))
+			KUNIT_ASSERT_EQ(test, byte, 0);
+		iov_iter_bvec_queue(&iter, ITER_DEST, bq, 0, 0, sizes[i]);
+		KUNIT_EXPECT_EQ(test, sizes[i], iov_iter_zero(sizes[i], &iter));
+		bvecq_put(bq);
+	}
+	KUNIT_EXPECT_PTR_EQ(test, netfs_alloc_buffer(NULL, 0, GFP_KERNEL), ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, netfs_alloc_buffer(NULL, (size_t)INT_MAX + 1, GFP_KERNEL),
+			    ERR_PTR(-EINVAL));
+	bvecq_get_stats(&after);
+	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
+	KUNIT_EXPECT_EQ(test, after.bytes, before.bytes);
+#else
+	kunit_skip(test, "needs CONFIG_NETFS_SUPPORT");
+#endif
+}
+
 /* Pages that GUP really pinned. */
 static void test_user_pins(struct kunit *test)
 {
@@ -1575,6 +2083,17 @@ static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_kbuf),
 	KUNIT_CASE(test_join),
 	KUNIT_CASE(test_long_chain),
+	KUNIT_CASE(test_reserved),
+	KUNIT_CASE(test_tx_no_skb),
+	KUNIT_CASE(test_tx_progress),
+	KUNIT_CASE(test_tx_link),
+	KUNIT_CASE(test_tx_again),
+	KUNIT_CASE(test_tx_never),
+	KUNIT_CASE(test_tx_long_chain),
+	KUNIT_CASE(test_slice_deep),
+	KUNIT_CASE(test_netfs_extract_user),
+	KUNIT_CASE(test_netfs_extract_slab),
+	KUNIT_CASE(test_netfs_alloc),
 	KUNIT_CASE(test_user_pins),
 	KUNIT_CASE_SLOW(test_race),
 	KUNIT_CASE(test_grow_under_iter),
@@ -1606,6 +2125,8 @@ static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE_PARAM(test_extract_bvecs, shape_gen_params),
 	KUNIT_CASE_PARAM(test_sg, shape_gen_params),
 	KUNIT_CASE_PARAM(test_netfs_limit, shape_gen_params),
+	KUNIT_CASE_PARAM(test_netfs_extract, shape_gen_params),
+	KUNIT_CASE_PARAM(test_slice, shape_gen_params),
 	{}
 };
 

@@ -29,8 +29,9 @@
  * while the chunk is open also what is left of NETMEM_BIAS, so that cutting a
  * fragment costs no atomic operation. Whoever drops the last of these puts
  * the chunk back into the pool. If somebody, an sk_buff say, still holds an
- * ordinary page reference then, page_pool lets go of the chunk instead, and
- * it dies as an ordinary page with that last reference.
+ * ordinary page reference then, page_pool would let go of the chunk. So it is
+ * put into a queue first: TCP gives references back in the order in which it
+ * took them, so what has lingered longest is looked at before the pool is asked.
  *
  * Locking, from the outside in:
  *
@@ -122,20 +123,64 @@ EXPORT_SYMBOL_IF_KUNIT(netmem_trim_work);
  * Chunks.
  */
 
+/* Does nobody but the pool refer to the page? Then nobody can any more. */
+static bool netmem_is_ours_alone(const struct page *page)
+{
+	return page_ref_count(page) == 1;
+}
+
+static struct page *netmem_linger_pop(struct netmem_pool *np)
+{
+	struct page *page = np->lingering[np->first];
+
+	np->first = (np->first + 1) % NETMEM_NR_LINGERING;
+	np->nr_lingering--;
+	return page;
+}
+
+static bool netmem_linger_push(struct netmem_pool *np, struct page *page)
+{
+	if (np->nr_lingering == NETMEM_NR_LINGERING)
+		return false;
+	np->lingering[(np->first + np->nr_lingering) % NETMEM_NR_LINGERING] = page;
+	np->nr_lingering++;
+	return true;
+}
+
+/* Take a chunk that has lingered long enough. One that is still referred to goes
+ * to the end, lest it hold up all that come after it.
+ */
+static struct page *netmem_linger_take(struct netmem_pool *np)
+{
+	for (unsigned int i = min(np->nr_lingering, 2U); i; i--) {
+		struct page *page = netmem_linger_pop(np);
+
+		if (netmem_is_ours_alone(page))
+			return page;
+		netmem_linger_push(np, page);
+	}
+	return NULL;
+}
+
 VISIBLE_IF_KUNIT struct page *netmem_pool_take(struct netmem_pool *np,
 					       gfp_t gfp)
 {
 	netmem_ref netmem;
+	struct page *page;
 
 	KUNIT_STATIC_STUB_REDIRECT(netmem_pool_take, np, gfp);
 
 	spin_lock_bh(&np->lock);
-	netmem = page_pool_alloc_netmems(np->pp, gfp);
+	page = netmem_linger_take(np);
+	if (!page) {
+		netmem = page_pool_alloc_netmems(np->pp, gfp);
+		page = netmem ? __netmem_to_page(netmem) : NULL;
+	}
 	np->takes++;
 	np->low = min(np->low, np->pp->alloc.count);
 	spin_unlock_bh(&np->lock);
 
-	return netmem ? __netmem_to_page(netmem) : NULL;
+	return page;
 }
 EXPORT_SYMBOL_IF_KUNIT(netmem_pool_take);
 
@@ -148,9 +193,20 @@ static void netmem_chunk_put(struct page *page)
 	netmem_ref netmem = page_to_netmem(page);
 	struct page_pool *pp = __netmem_get_pp(netmem);
 	struct netmem_pool *np;
+	bool lingers = false;
 
 	rcu_read_lock();
 	np = READ_ONCE(pp->owner_priv);
+
+	if (np && !netmem_is_ours_alone(page)) {
+		spin_lock_bh(&np->lock);
+		/* Its owner may have left just now: see netmem_pool_leave(). */
+		if (READ_ONCE(pp->owner_priv))
+			lingers = netmem_linger_push(np, page);
+		spin_unlock_bh(&np->lock);
+		if (lingers)
+			goto out;
+	}
 
 	/* The pool's cache is a stack: what is put there is still warm when it
 	 * is taken next. The ring is a queue, for when the lock is taken.
@@ -161,7 +217,37 @@ static void netmem_chunk_put(struct page *page)
 	} else {
 		page_pool_put_unrefed_netmem(pp, netmem, -1, false);
 	}
+out:
 	rcu_read_unlock();
+}
+
+/* Put lingering chunks into the pool, where one that is still referred to is let
+ * go: all of them, or else those alone that are not. Returns how many were put.
+ */
+static unsigned int netmem_linger_drain(struct netmem_pool *np, bool all)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = np->nr_lingering; i; i--) {
+		struct page *page = netmem_linger_pop(np);
+
+		if (!all && !netmem_is_ours_alone(page)) {
+			netmem_linger_push(np, page);
+			continue;
+		}
+		page_pool_put_unrefed_netmem(np->pp, page_to_netmem(page), -1, false);
+		nr++;
+	}
+	return nr;
+}
+
+/* Let the pool, and what comes back to it, be nobody's. */
+static void netmem_pool_leave(struct netmem_pool *np)
+{
+	spin_lock_bh(&np->lock);
+	WRITE_ONCE(np->pp->owner_priv, NULL);
+	netmem_linger_drain(np, true);
+	spin_unlock_bh(&np->lock);
 }
 
 static void netmem_open_chunk(struct netmem_open *nc, struct page *page, size_t len)
@@ -209,7 +295,7 @@ static bool netmem_is_drained(const struct netmem_open *nc)
 	netmem_ref netmem = page_to_netmem(nc->page);
 
 	return atomic_long_read(netmem_get_pp_ref_count_ref(netmem)) ==
-	       NETMEM_BIAS - nc->users && page_ref_count(nc->page) == 1;
+	       NETMEM_BIAS - nc->users && netmem_is_ours_alone(nc->page);
 }
 
 /* The open chunk cannot take @len more bytes: find one that does, and return
@@ -408,8 +494,7 @@ static void netmem_set_destroy_fn(struct work_struct *work)
 
 		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
 			for (int p = 0; p < NETMEM_NR_POOLS; p++)
-				WRITE_ONCE(set->classes[c].pools[p].pp->owner_priv,
-					   NULL);
+				netmem_pool_leave(&set->classes[c].pools[p]);
 	}
 
 	/* Wait for those who found the set in the hash, or the pool in a page. */
@@ -484,35 +569,45 @@ static struct netmem_set *netmem_set_of_dev(const struct net_device *dev)
 	return smp_load_acquire(&set->ready) ? set : NULL;
 }
 
-/* The route is not checked for being current: see the top of this file. */
-static __always_inline struct netmem_set *__netmem_set_of(struct socket *sock)
+/* What memory is wanted for: a route, a socket, or neither. */
+struct netmem_key {
+	const struct dst_entry	*dst;
+	const struct sock	*sk;
+};
+
+/* A socket's route is not checked for being current: see the top of this file. */
+static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key)
 {
+	const struct dst_entry *dst = key.dst;
 	const struct net_device *dev;
-	const struct dst_entry *dst;
 	struct netmem_set *set;
 
-	if (sock && sock->sk) {
-		dst = rcu_dereference(sock->sk->sk_dst_cache);
-		dev = dst ? dst_dev_rcu(dst) : NULL;
-		if (dev && netmem_dev_has_dma(dev)) {
-			set = netmem_set_of_dev(dev);
-			if (set)
-				return set;
-		}
+	if (key.sk)
+		dst = rcu_dereference(key.sk->sk_dst_cache);
+	dev = dst ? dst_dev_rcu(dst) : NULL;
+	if (dev && netmem_dev_has_dma(dev)) {
+		set = netmem_set_of_dev(dev);
+		if (set)
+			return set;
 	}
 	return netmem_default[numa_mem_id()];
+}
+
+static __always_inline struct netmem_key netmem_key_of_sock(struct socket *sock)
+{
+	return (struct netmem_key){ .sk = sock ? sock->sk : NULL };
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)
 struct netmem_set *netmem_set_of(struct socket *sock)
 {
-	return __netmem_set_of(sock);
+	return __netmem_set_of(netmem_key_of_sock(sock));
 }
 EXPORT_SYMBOL_IF_KUNIT(netmem_set_of);
 #endif
 
 /* What netmem_alloc_gfp() does when the open chunk does not do. */
-static noinline bool netmem_alloc_slow(struct socket *sock, size_t len,
+static noinline bool netmem_alloc_slow(struct netmem_key key, size_t len,
 				       size_t align, unsigned int hints,
 				       gfp_t gfp, bool reserve,
 				       struct bio_vec *bv)
@@ -522,7 +617,7 @@ static noinline bool netmem_alloc_slow(struct socket *sock, size_t len,
 	struct page *page;
 
 	rcu_read_lock();
-	nclass = &__netmem_set_of(sock)->classes[hints];
+	nclass = &__netmem_set_of(key)->classes[hints];
 	local_lock(&nclass->cpu->open[ctx].lock);
 	page = netmem_refill(nclass, this_cpu_ptr(&nclass->cpu->open[ctx]),
 			     len, align, gfp & NETMEM_GFP_MASK);
@@ -542,7 +637,7 @@ static noinline bool netmem_alloc_slow(struct socket *sock, size_t len,
 }
 
 /* As netmem_alloc_gfp(), but the arguments are known to be good. */
-static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
+static __always_inline bool __netmem_alloc(struct netmem_key key, size_t len,
 					   size_t align, unsigned int hints,
 					   gfp_t gfp, bool reserve,
 					   struct bio_vec *bv)
@@ -560,7 +655,7 @@ static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
 		might_alloc(gfp);
 
 	rcu_read_lock();
-	nclass = &__netmem_set_of(sock)->classes[hints];
+	nclass = &__netmem_set_of(key)->classes[hints];
 	local_lock(&nclass->cpu->open[ctx].lock);
 	nc = this_cpu_ptr(&nclass->cpu->open[ctx]);
 
@@ -576,12 +671,30 @@ static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
 	rcu_read_unlock();
 
 	if (unlikely(!fits) &&
-	    !netmem_alloc_slow(sock, len, align, hints, gfp, reserve, bv))
+	    !netmem_alloc_slow(key, len, align, hints, gfp, reserve, bv))
 		return false;
 
 	if (unlikely(gfp & __GFP_ZERO))
 		memset(bvec_virt(bv), 0, len);
 	return true;
+}
+
+/* As netmem_alloc_gfp(). */
+static __always_inline int netmem_alloc_key(struct netmem_key key, size_t len,
+					    size_t align, unsigned int hints,
+					    gfp_t gfp, struct bio_vec *bv)
+{
+	if (unlikely(!len || (hints & ~NETMEM_HINTS_ALL) ||
+		     !is_power_of_2(align) || align > NETMEM_FRAG_MAX))
+		return -EINVAL;
+	if (unlikely(len > NETMEM_FRAG_MAX))
+		return -EMSGSIZE;
+
+	if (unlikely(!__netmem_alloc(key, len, align, hints, gfp, true, bv))) {
+		this_cpu_inc(netmem_counters.failures);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 /**
@@ -601,8 +714,7 @@ static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
  * unless %__GFP_ZERO was given. It belongs to the caller until he passes it to
  * netmem_free(), whatever becomes of the socket, its route or the device.
  * Memory that was spliced into a socket may be freed at once, since the
- * sk_buffs hold page references of their own; but then it cannot be recycled,
- * so it is better freed when the data has been acknowledged.
+ * sk_buffs hold page references of their own.
  *
  * If @gfp allows direct reclaim and neither @len nor @align is greater than
  * PAGE_SIZE, the allocation does not fail: a small reserve stands behind it,
@@ -626,20 +738,34 @@ static __always_inline bool __netmem_alloc(struct socket *sock, size_t len,
 int netmem_alloc_gfp(struct socket *sock, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
 {
-	if (unlikely(!len || (hints & ~NETMEM_HINTS_ALL) ||
-		     !is_power_of_2(align) || align > NETMEM_FRAG_MAX))
-		return -EINVAL;
-	if (unlikely(len > NETMEM_FRAG_MAX))
-		return -EMSGSIZE;
-
-	if (unlikely(!__netmem_alloc(sock, len, align, hints, gfp, true, bv))) {
-		this_cpu_inc(netmem_counters.failures);
-		return -ENOMEM;
-	}
-	return 0;
+	return netmem_alloc_key(netmem_key_of_sock(sock), len, align, hints, gfp, bv);
 }
 EXPORT_SYMBOL(netmem_alloc_gfp);
 ALLOW_ERROR_INJECTION(netmem_alloc_gfp, ERRNO);
+
+/**
+ * netmem_alloc_dst() - allocate a fragment that will leave by a route
+ * @dst: the route, or NULL if that is not known
+ * @len: length in bytes, 1 to %NETMEM_FRAG_MAX
+ * @align: as for netmem_alloc_gfp()
+ * @hints: 0 or %NETMEM_HINT_UNRETAINED
+ * @gfp: as for netmem_alloc_gfp()
+ * @bv: where to store the fragment
+ *
+ * For who has looked the route up already. In all else as netmem_alloc_gfp();
+ * see netmem_alloc_dest() for one that looks it up.
+ *
+ * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
+ * allows direct reclaim. The caller holds a reference on @dst.
+ * Return: 0, -EINVAL, -EMSGSIZE or -ENOMEM, as netmem_alloc_gfp().
+ */
+int netmem_alloc_dst(const struct dst_entry *dst, size_t len, size_t align,
+		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
+{
+	return netmem_alloc_key((struct netmem_key){ .dst = dst }, len, align,
+				hints, gfp, bv);
+}
+EXPORT_SYMBOL(netmem_alloc_dst);
 
 /**
  * netmem_alloc_bvecq() - allocate transmit memory of any length
@@ -690,7 +816,7 @@ struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
 
 	while (len) {
 		part = min(len, max_part);
-		if (!__netmem_alloc(sock, part, 1, hints,
+		if (!__netmem_alloc(netmem_key_of_sock(sock), part, 1, hints,
 				    part > PAGE_SIZE ? big_gfp : gfp, reserve,
 				    &bv)) {
 			if (part <= PAGE_SIZE)
@@ -796,6 +922,7 @@ static void netmem_pool_trim(struct netmem_pool *np, bool all)
 	unsigned int keep;
 
 	spin_lock_bh(&np->lock);
+	netmem_linger_drain(np, false);
 	if (all || np->takes == np->takes_seen)
 		keep = 0;
 	else if (np->low)
@@ -911,6 +1038,7 @@ VISIBLE_IF_KUNIT void netmem_read_stats(const struct netmem_set *set,
 		const struct page_pool *pp = nclass->pools[p].pp;
 
 		stats->held[p] = page_pool_inflight(pp, false);
+		stats->lingering += READ_ONCE(nclass->pools[p].nr_lingering);
 		stats->fresh[p] = READ_ONCE(pp->pages_state_hold_cnt);
 	}
 }
@@ -922,19 +1050,20 @@ static int __maybe_unused netmem_proc_show(struct seq_file *m, void *v)
 	struct netmem_stats stats = {};
 	struct netmem_set *set;
 
-	seq_puts(m, "device node class allocs restarts refills small-refills fresh-chunks fresh-pages held-chunks held-pages\n");
+	seq_puts(m, "device node class allocs restarts refills small-refills fresh-chunks fresh-pages held-chunks held-pages lingering\n");
 
 	mutex_lock(&netmem_sets_mutex);
 	list_for_each_entry(set, &netmem_sets, list) {
 		for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
 			netmem_read_stats(set, c, &stats);
-			seq_printf(m, "%s %d %s %llu %llu %llu %llu %u %u %d %d\n",
+			seq_printf(m, "%s %d %s %llu %llu %llu %llu %u %u %d %d %u\n",
 				   set->name, set->nid, names[c], stats.allocs,
 				   stats.restarts, stats.refills, stats.small,
 				   stats.fresh[NETMEM_POOL_CHUNK],
 				   stats.fresh[NETMEM_POOL_PAGE],
 				   stats.held[NETMEM_POOL_CHUNK],
-				   stats.held[NETMEM_POOL_PAGE]);
+				   stats.held[NETMEM_POOL_PAGE],
+				   stats.lingering);
 		}
 	}
 	mutex_unlock(&netmem_sets_mutex);

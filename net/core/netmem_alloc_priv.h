@@ -19,6 +19,9 @@ enum {
 
 #define NETMEM_NR_CLASSES	2
 
+/* Chunks that a pool waits for; more of them are let go. A power of two. */
+#define NETMEM_NR_LINGERING	128
+
 /**
  * struct netmem_pool - a page_pool whose allocation side many CPUs use
  * @lock: guards the allocation side of @pp, and the rest of this
@@ -26,6 +29,9 @@ enum {
  * @low: fewest pages in the pool's cache since it was last trimmed
  * @takes: how often a page was asked for
  * @takes_seen: @takes when the pool was last trimmed
+ * @first: where the queue of lingering chunks begins
+ * @nr_lingering: how long it is
+ * @lingering: chunks without fragments that sk_buffs still refer to
  */
 struct netmem_pool {
 	spinlock_t		lock;	/* guards all of this */
@@ -33,6 +39,9 @@ struct netmem_pool {
 	unsigned int		low;
 	unsigned long		takes;
 	unsigned long		takes_seen;
+	unsigned int		first;
+	unsigned int		nr_lingering;
+	struct page		*lingering[NETMEM_NR_LINGERING];
 };
 
 /**
@@ -109,6 +118,7 @@ struct netmem_stats {
 	u64	unpooled;
 	u64	failures;
 	s32	held[NETMEM_NR_POOLS];
+	u32	lingering;
 	u32	fresh[NETMEM_NR_POOLS];
 };
 

@@ -7,7 +7,9 @@
 #include <kunit/test.h>
 #include <linux/bvecq.h>
 #include <linux/completion.h>
+#include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
 #include <linux/mempool.h>
@@ -18,6 +20,8 @@
 #include <linux/rtnetlink.h>
 #include <linux/timer.h>
 #include <linux/uio.h>
+#include <net/dst_cache.h>
+#include <net/ipv6.h>
 #include <net/net_namespace.h>
 #include <net/netmem_alloc.h>
 #include <net/page_pool/helpers.h>
@@ -371,7 +375,7 @@ static void netmem_test_bulk(struct kunit *test)
 static void netmem_test_page_ref(struct kunit *test)
 {
 	struct netmem_stats before, after;
-	struct bio_vec bv, copy;
+	struct bio_vec bv, copy, open;
 
 	/* The fragment has the chunk to itself. */
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 64, 0, &bv));
@@ -386,10 +390,10 @@ static void netmem_test_page_ref(struct kunit *test)
 	netmem_free(&bv);
 	after = netmem_stats(0);
 
-	/* The pool has let go of it, and it is nobody's but ours. */
-	KUNIT_EXPECT_EQ(test, after.held[0], before.held[0] - 1);
-	KUNIT_EXPECT_FALSE(test, page_pool_page_is_pp(netmem_head(&copy)));
-	KUNIT_EXPECT_EQ(test, page_ref_count(netmem_head(&copy)), 1);
+	/* It stays with the pool, but nobody gets it. */
+	KUNIT_EXPECT_EQ(test, after.held[0], before.held[0]);
+	KUNIT_EXPECT_EQ(test, after.lingering, before.lingering + 1);
+	KUNIT_EXPECT_TRUE(test, page_pool_page_is_pp(netmem_head(&copy)));
 	for (int i = 0; i < 64; i++) {
 		KUNIT_ASSERT_EQ(test, 0,
 				netmem_alloc(NULL, NETMEM_FRAG_MAX, 0, &bv));
@@ -397,7 +401,66 @@ static void netmem_test_page_ref(struct kunit *test)
 		netmem_free(&bv);
 	}
 	KUNIT_EXPECT_TRUE(test, netmem_intact(&copy, 1));
+
+	/* Until it is let go of: then it is the next one from the pool. */
 	put_page(copy.bv_page);
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 64, 0, &open));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, NETMEM_FRAG_MAX, 0, &bv));
+	KUNIT_EXPECT_PTR_EQ(test, netmem_head(&bv), netmem_head(&copy));
+	netmem_free(&bv);
+	netmem_free(&open);
+	KUNIT_EXPECT_EQ(test, netmem_stats(0).lingering, before.lingering);
+}
+
+/* One that never comes back holds up none of the others, and there is a limit. */
+static void netmem_test_linger(struct kunit *test)
+{
+	const unsigned int nr = NETMEM_NR_LINGERING + 10;
+	struct bio_vec *bv, *copy, open, next;
+	unsigned int reused = 0, let_go = 0;
+
+	bv = kunit_kcalloc(test, nr, sizeof(*bv), GFP_KERNEL);
+	copy = kunit_kcalloc(test, nr, sizeof(*copy), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, bv);
+	KUNIT_ASSERT_NOT_NULL(test, copy);
+	/* The open chunk is in use, and starts over for none of the others. */
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 64, 0, &open));
+	for (int i = 0; i < nr; i++) {
+		KUNIT_ASSERT_EQ(test, 0,
+				netmem_alloc(NULL, NETMEM_FRAG_MAX, 0, &bv[i]));
+		netmem_fill(&bv[i], i);
+		get_page(bv[i].bv_page);
+	}
+	memcpy(copy, bv, nr * sizeof(*bv));
+	netmem_free_bulk(bv, nr);
+	KUNIT_EXPECT_EQ(test, netmem_stats(0).lingering, NETMEM_NR_LINGERING);
+	for (int i = 0; i < nr; i++) {
+		KUNIT_EXPECT_TRUE(test, netmem_intact(&copy[i], i));
+		let_go += !page_pool_page_is_pp(netmem_head(&copy[i]));
+	}
+	KUNIT_EXPECT_EQ(test, let_go, 10);
+
+	/* All but the first one are let go of. */
+	for (int i = 1; i < nr; i++)
+		put_page(copy[i].bv_page);
+	for (int i = 0; i < NETMEM_NR_LINGERING / 2; i++) {
+		KUNIT_ASSERT_EQ(test, 0,
+				netmem_alloc(NULL, NETMEM_FRAG_MAX, 0, &next));
+		KUNIT_EXPECT_PTR_NE(test, netmem_head(&next), netmem_head(&copy[0]));
+		for (int j = 1; j < nr; j++)
+			reused += netmem_head(&next) == netmem_head(&copy[j]);
+		netmem_free(&next);
+	}
+	KUNIT_EXPECT_GT(test, reused, 0);
+
+	netmem_trim(true);
+	KUNIT_EXPECT_EQ(test, netmem_stats(0).lingering, 1);
+	KUNIT_EXPECT_TRUE(test, netmem_intact(&copy[0], 0));
+	put_page(copy[0].bv_page);
+	netmem_free(&open);
+	netmem_trim(true);
+	KUNIT_EXPECT_EQ(test, netmem_stats(0).lingering, 0);
+	KUNIT_EXPECT_LE(test, netmem_stats(0).held[0], NR_OPEN);
 }
 
 /* The open chunk does not start over under somebody's page reference. */
@@ -417,7 +480,6 @@ static void netmem_test_page_ref_open(struct kunit *test)
 		netmem_free(&bv);
 	}
 	KUNIT_EXPECT_TRUE(test, netmem_intact(&copy, 2));
-	KUNIT_EXPECT_FALSE(test, page_pool_page_is_pp(netmem_head(&copy)));
 	put_page(copy.bv_page);
 }
 
@@ -972,6 +1034,7 @@ static const struct net_device_ops netmem_dev_ops = {
 static void netmem_dev_setup(struct net_device *dev)
 {
 	dev->netdev_ops = &netmem_dev_ops;
+	dev->mtu = ETH_DATA_LEN;
 }
 
 /* A device that looks as if it did DMA. */
@@ -1058,6 +1121,152 @@ static void netmem_test_route(struct kunit *test)
 	flush_workqueue(netmem_wq);
 }
 
+static void netmem_lo_up(struct kunit *test)
+{
+	struct net_device *lo = init_net.loopback_dev;
+
+	rtnl_lock();
+	KUNIT_EXPECT_EQ(test, 0, dev_change_flags(lo, lo->flags | IFF_UP, NULL));
+	rtnl_unlock();
+}
+
+static int netmem_alloc_v4(struct socket *sock, u32 addr, struct dst_cache *cache,
+			   struct bio_vec *bv)
+{
+	struct sockaddr_in sin = {
+		.sin_family	= AF_INET,
+		.sin_port	= htons(7001),
+		.sin_addr	= { htonl(addr) },
+	};
+
+	return netmem_alloc_dest(sock, (struct sockaddr *)&sin, sizeof(sin), cache,
+				 100, 1, 0, GFP_KERNEL, bv);
+}
+
+static int netmem_alloc_v6(struct socket *sock, const struct in6_addr *addr,
+			   struct bio_vec *bv)
+{
+	struct sockaddr_in6 sin6 = {
+		.sin6_family	= AF_INET6,
+		.sin6_port	= htons(7001),
+		.sin6_addr	= *addr,
+	};
+
+	return netmem_alloc_dest(sock, (struct sockaddr *)&sin6, sizeof(sin6), NULL,
+				 100, 1, 0, GFP_KERNEL, bv);
+}
+
+static void netmem_test_dest_malformed(struct kunit *test)
+{
+	static const struct {
+		int	sock;
+		int	family;
+		int	len;
+		int	err;
+	} t[] = {
+		{ AF_INET,	AF_INET,	0,	-EINVAL },
+		{ AF_INET,	AF_INET,	-1,	-EINVAL },
+		{ AF_INET,	AF_INET,	1,	-EINVAL },
+		{ AF_INET,	AF_INET,	sizeof(struct sockaddr_in) - 1, -EINVAL },
+		{ AF_INET,	AF_UNSPEC,	sizeof(struct sockaddr_in6), -EAFNOSUPPORT },
+		{ AF_INET,	AF_UNIX,	sizeof(struct sockaddr_in6), -EAFNOSUPPORT },
+		{ AF_INET,	AF_INET6,	sizeof(struct sockaddr_in6), -EAFNOSUPPORT },
+#if IS_ENABLED(CONFIG_IPV6)
+		{ AF_INET6,	AF_INET6,	sizeof(struct sockaddr_in6) - 1, -EINVAL },
+		{ AF_INET6,	AF_INET,	sizeof(struct sockaddr_in) - 1, -EINVAL },
+		{ AF_INET6,	AF_PACKET,	sizeof(struct sockaddr_in6), -EAFNOSUPPORT },
+#endif
+	};
+	struct bio_vec bv, before;
+
+	memset(&bv, 0x5a, sizeof(bv));
+	before = bv;
+	for (int i = 0; i < ARRAY_SIZE(t); i++) {
+		struct sockaddr_in6 addr = { .sin6_family = t[i].family };
+		struct socket *sock;
+
+		KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, t[i].sock,
+							  SOCK_DGRAM, IPPROTO_UDP,
+							  &sock));
+		KUNIT_EXPECT_EQ_MSG(test, t[i].err,
+				    netmem_alloc_dest(sock, (struct sockaddr *)&addr,
+						      t[i].len, NULL, 64, 1, 0,
+						      GFP_KERNEL, &bv),
+				    "case %d", i);
+		sock_release(sock);
+	}
+	KUNIT_EXPECT_MEMEQ(test, &bv, &before, sizeof(bv));
+}
+
+/* The address decides, and what the socket is bound to. */
+static void netmem_test_dest(struct kunit *test)
+{
+	static const struct in6_addr far = { { { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } } };
+	const u32 lo = INADDR_LOOPBACK, nowhere = 0xc0000201;	/* 192.0.2.1 */
+	struct netmem_set *none = netmem_get_set(NULL), *set;
+	struct in6_addr mapped;
+	struct dst_cache cache;
+	struct net_device *dev;
+	struct socket *sock;
+	struct bio_vec bv;
+
+	netmem_lo_up(test);
+	KUNIT_ASSERT_EQ(test, 0, dst_cache_init(&cache, GFP_KERNEL));
+	/* What is put there in the same jiffy counts as stale. */
+	schedule_timeout_uninterruptible(2);
+	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
+						  IPPROTO_UDP, &sock));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, lo, NULL, &bv));
+	KUNIT_EXPECT_TRUE(test, netmem_is_from(&bv, none));
+	netmem_free(&bv);
+	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v4(sock, nowhere, &cache, &bv));
+
+	/* A bound device takes what has no route. */
+	dev = netmem_make_dev(test, true);
+	rtnl_lock();
+	KUNIT_EXPECT_EQ(test, 0, dev_change_flags(dev, dev->flags | IFF_UP, NULL));
+	rtnl_unlock();
+	sock->sk->sk_bound_dev_if = dev->ifindex;
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, nowhere, NULL, &bv));
+	netmem_free(&bv);
+	flush_workqueue(netmem_wq);
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, nowhere, &cache, &bv));
+	netmem_route(test, sock, dev);
+	set = netmem_get_set(sock);
+	sk_dst_reset(sock->sk);
+	KUNIT_EXPECT_PTR_NE(test, set, none);
+	KUNIT_EXPECT_TRUE(test, netmem_is_from(&bv, set));
+	netmem_free(&bv);
+
+	/* The route is kept in the cache, but not for longer than the device. */
+	sock->sk->sk_bound_dev_if = 0;
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, nowhere, &cache, &bv));
+	KUNIT_EXPECT_TRUE(test, netmem_is_from(&bv, set));
+	netmem_free(&bv);
+	unregister_netdev(dev);
+	free_netdev(dev);
+	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v4(sock, nowhere, &cache, &bv));
+	sock_release(sock);
+	dst_cache_destroy(&cache);
+	flush_workqueue(netmem_wq);
+
+	if (!IS_ENABLED(CONFIG_IPV6))
+		return;
+	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET6, SOCK_DGRAM,
+						  IPPROTO_UDP, &sock));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v6(sock, &in6addr_loopback, &bv));
+	netmem_free(&bv);
+	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v6(sock, &far, &bv));
+	ipv6_addr_set_v4mapped(htonl(lo), &mapped);
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v6(sock, &mapped, &bv));
+	netmem_free(&bv);
+	ipv6_addr_set_v4mapped(htonl(nowhere), &mapped);
+	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v6(sock, &mapped, &bv));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, lo, NULL, &bv));
+	netmem_free(&bv);
+	sock_release(sock);
+}
+
 static void netmem_test_unregister(struct kunit *test)
 {
 	const unsigned int nr = 300;
@@ -1137,15 +1346,6 @@ static void netmem_test_unregister_early(struct kunit *test)
 /*
  * Through TCP
  */
-
-static void netmem_lo_up(struct kunit *test)
-{
-	struct net_device *lo = init_net.loopback_dev;
-
-	rtnl_lock();
-	KUNIT_EXPECT_EQ(test, 0, dev_change_flags(lo, lo->flags | IFF_UP, NULL));
-	rtnl_unlock();
-}
 
 static void netmem_tcp_pair(struct kunit *test, struct socket **tx,
 			    struct socket **rx)
@@ -1318,6 +1518,7 @@ static struct kunit_case netmem_alloc_cases[] = {
 	KUNIT_CASE(netmem_test_bulk),
 	KUNIT_CASE(netmem_test_page_ref),
 	KUNIT_CASE(netmem_test_page_ref_open),
+	KUNIT_CASE(netmem_test_linger),
 	KUNIT_CASE(netmem_test_softirq),
 	KUNIT_CASE_SLOW(netmem_test_threads),
 	KUNIT_CASE(netmem_test_trim),
@@ -1328,6 +1529,8 @@ static struct kunit_case netmem_alloc_cases[] = {
 	KUNIT_CASE(netmem_test_bvecq),
 	KUNIT_CASE(netmem_test_bvecq_short),
 	KUNIT_CASE(netmem_test_route),
+	KUNIT_CASE(netmem_test_dest_malformed),
+	KUNIT_CASE(netmem_test_dest),
 	KUNIT_CASE(netmem_test_unregister),
 	KUNIT_CASE(netmem_test_unregister_early),
 	KUNIT_CASE(netmem_test_splice),

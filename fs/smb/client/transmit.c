@@ -88,13 +88,23 @@ unsigned long smb_rqst_len(const struct smb_rqst *rqst)
 /* Returns NULL if the payload is to be copied behind the headers. */
 static struct bvecq *smb_refer_to_payload(const struct smb_rqst *rqst)
 {
+	struct iov_iter iter = rqst->rq_iter;
 	struct bvecq *payload;
+	ssize_t len;
 
-	if (iov_iter_count(&rqst->rq_iter) <= SMB_COPY_MAX)
+	if (iov_iter_count(&iter) <= SMB_COPY_MAX)
 		return NULL;
 
-	payload = netfs_borrow_iter(&rqst->rq_iter, GFP_NOFS);
-	return payload == ERR_PTR(-EOPNOTSUPP) ? NULL : payload;
+	len = netfs_extract_iter(&iter, iov_iter_count(&iter), UINT_MAX,
+				 NETFS_EXTRACT_SPLICE, GFP_NOFS, &payload);
+	if (len > 0 && iov_iter_count(&iter)) {
+		/* Copying will do, or show why it cannot be read. */
+		bvecq_put(payload);
+		len = -EOPNOTSUPP;
+	}
+	if (len < 0)
+		return len == -EOPNOTSUPP ? NULL : ERR_PTR(len);
+	return payload;
 }
 
 /**
