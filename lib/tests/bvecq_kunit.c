@@ -8,6 +8,7 @@
  * queue has been put, each of its folios must be back at the one reference that
  * the test holds.
  */
+#include <kunit/fail_nth.h>
 #include <kunit/test.h>
 #include <linux/bvecq.h>
 #include <linux/delay.h>
@@ -1336,6 +1337,80 @@ static void test_grow_enomem(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(folio));
 }
 
+/* Allocations fail one after the other: nothing is lost, and nothing leaks. */
+static void test_nomem(struct kunit *test)
+{
+	struct folio *folio = alloc_noise(test, PAGE_SIZE);
+	struct bvecq_stats before, after;
+	unsigned int failures = 0;
+	bool hit = true;
+
+	if (!IS_ENABLED(CONFIG_FAILSLAB))
+		kunit_skip(test, "needs CONFIG_FAILSLAB");
+	bvecq_get_stats(&before);
+	for (unsigned int n = 1; hit; n++) {
+		const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
+		struct bvecq *head, *tail, *slice;
+		unsigned int taken = 0;
+		struct bvecq_pos pos;
+
+		kunit_fail_nth(n);
+		head = bvecq_alloc(200, BVECQ_MEM_PAGE, gfp);
+		tail = head;
+		while (head && taken < 2000) {
+			/* Nothing merges: each begins where none ended. */
+			int ret = bvecq_append_grow(&tail, &folio->page, 1, taken % 7 * 2, gfp);
+
+			if (ret) {
+				KUNIT_ASSERT_EQ(test, ret, -ENOMEM);
+				break;
+			}
+			folio_get(folio);
+			taken++;
+		}
+		if (head) {
+			KUNIT_ASSERT_EQ(test, taken, bvecq_bytes(head));
+			KUNIT_ASSERT_EQ(test, 1 + taken, folio_ref_count(folio));
+			pos = (struct bvecq_pos){ .bq = head };
+			slice = bvecq_slice(&pos, SIZE_MAX, UINT_MAX, gfp);
+			if (!IS_ERR(slice)) {
+				KUNIT_ASSERT_EQ(test, taken, bvecq_bytes(slice));
+				KUNIT_ASSERT_NULL(test, bvecq_pos_bv(&pos));
+				bvecq_put(slice);
+			} else if (taken) {
+				KUNIT_ASSERT_PTR_EQ(test, slice, ERR_PTR(-ENOMEM));
+				KUNIT_ASSERT_PTR_EQ(test, pos.bq, head);
+				KUNIT_ASSERT_EQ(test, pos.slot, 0);
+			}
+		}
+		hit = kunit_fail_nth(0) == 0;
+		failures += hit;
+		if (!hit)
+			KUNIT_ASSERT_EQ(test, taken, 2000);
+		bvecq_put(head);
+		KUNIT_ASSERT_EQ(test, 1, folio_ref_count(folio));
+	}
+	/* Several segments, and a slice of each. */
+	KUNIT_EXPECT_GT(test, failures, 10);
+	bvecq_get_stats(&after);
+	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
+	KUNIT_EXPECT_EQ(test, after.bytes, before.bytes);
+}
+
+/* The reserve stands in for the allocation that fails. */
+static void test_reserved_nomem(struct kunit *test)
+{
+	struct bvecq *bq;
+
+	if (!IS_ENABLED(CONFIG_FAILSLAB))
+		kunit_skip(test, "needs CONFIG_FAILSLAB");
+	kunit_fail_nth(1);
+	bq = bvecq_alloc_reserved(BVECQ_MEM_BORROWED, GFP_NOWAIT | __GFP_NOWARN);
+	KUNIT_EXPECT_EQ(test, 0, kunit_fail_nth(0));
+	KUNIT_EXPECT_NOT_NULL(test, bq);
+	bvecq_put(bq);
+}
+
 static void test_grow(struct kunit *test)
 {
 	struct folio *folio = alloc_noise(test, PAGE_SIZE);
@@ -1848,113 +1923,6 @@ static void test_netfs_extract(struct kunit *test)
 #endif
 }
 
-/* A program's memory is pinned, as far as it is there. */
-static void test_netfs_extract_user(struct kunit *test)
-{
-#if IS_REACHABLE(CONFIG_NETFS_SUPPORT)
-	struct bvecq_stats before, after;
-	struct iov_iter iter;
-	unsigned long addr;
-	struct bvecq *bq;
-	struct page *page;
-
-	addr = kunit_vm_mmap(test, NULL, 0, 40 * PAGE_SIZE, PROT_READ | PROT_WRITE,
-			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
-	if (!addr || IS_ERR_VALUE(addr))
-		kunit_skip(test, "no user memory here");
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr + 20 * PAGE_SIZE, 20 * PAGE_SIZE));
-
-	/* There are no pins on the zero page. */
-	KUNIT_ASSERT_EQ(test, 0, clear_user((void __user *)addr, 20 * PAGE_SIZE));
-	bvecq_get_stats(&before);
-	iov_iter_ubuf(&iter, ITER_SOURCE, (void __user *)addr + 10, 39 * PAGE_SIZE);
-	KUNIT_ASSERT_EQ(test, 20 * PAGE_SIZE - 10,
-			netfs_extract_iter(&iter, SIZE_MAX, UINT_MAX, 0, GFP_KERNEL, &bq));
-	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 19 * PAGE_SIZE + 10);
-	KUNIT_EXPECT_EQ(test, bq->mem, BVECQ_MEM_PIN);
-	page = bq->bv[0].bv_page;
-	get_page(page);
-	KUNIT_EXPECT_TRUE(test, folio_maybe_dma_pinned(page_folio(page)));
-	bvecq_put(bq);
-	KUNIT_EXPECT_FALSE(test, folio_maybe_dma_pinned(page_folio(page)));
-	put_page(page);
-	KUNIT_EXPECT_EQ(test, -EFAULT, netfs_extract_iter(&iter, SIZE_MAX, UINT_MAX, 0,
-							  GFP_KERNEL, &bq));
-	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 19 * PAGE_SIZE + 10);
-
-	/* One piece: the pins on the pages that were looked at go back. */
-	iov_iter_ubuf(&iter, ITER_DEST, (void __user *)addr, 8 * PAGE_SIZE);
-	KUNIT_EXPECT_GT(test, netfs_extract_iter(&iter, SIZE_MAX, 1, 0, GFP_KERNEL, &bq), 0);
-	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 8 * PAGE_SIZE - bvecq_bytes(bq));
-	bvecq_put(bq);
-	bvecq_get_stats(&after);
-	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
-#else
-	kunit_skip(test, "needs CONFIG_NETFS_SUPPORT");
-#endif
-}
-
-/* Memory of the slab allocator can be borrowed, and that is all. */
-static void test_netfs_extract_slab(struct kunit *test)
-{
-#if IS_REACHABLE(CONFIG_NETFS_SUPPORT)
-	struct kvec kv = { kunit_kzalloc(test, 100, GFP_KERNEL), 100 };
-	struct iov_iter iter;
-	struct bvecq *bq;
-
-	KUNIT_ASSERT_NOT_NULL(test, kv.iov_base);
-	iov_iter_kvec(&iter, ITER_SOURCE, &kv, 1, 100);
-	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, netfs_extract_iter(&iter, 100, 9, NETFS_EXTRACT_REF,
-							      GFP_KERNEL, &bq));
-	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, netfs_extract_iter(&iter, 100, 9,
-							      NETFS_EXTRACT_SPLICE,
-							      GFP_KERNEL, &bq));
-	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 100);
-	KUNIT_EXPECT_EQ(test, -EINVAL, netfs_extract_iter(&iter, 100, 0, 0, GFP_KERNEL, &bq));
-	KUNIT_EXPECT_EQ(test, -EINVAL, netfs_extract_iter(&iter, 0, 9, 0, GFP_KERNEL, &bq));
-	KUNIT_ASSERT_EQ(test, 100, netfs_extract_iter(&iter, 100, 9, 0, GFP_KERNEL, &bq));
-	KUNIT_EXPECT_PTR_EQ(test, bvec_virt(&bq->bv[0]), kv.iov_base);
-	bvecq_put(bq);
-	iov_iter_discard(&iter, ITER_DEST, 100);
-	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, netfs_extract_iter(&iter, 100, 9, 0, GFP_KERNEL, &bq));
-#else
-	kunit_skip(test, "needs CONFIG_NETFS_SUPPORT");
-#endif
-}
-
-static void test_netfs_alloc(struct kunit *test)
-{
-#if IS_REACHABLE(CONFIG_NETFS_SUPPORT)
-	static const size_t sizes[] = { 1, PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1,
-		SZ_64K, SZ_1M + 1 };
-	struct bvecq_stats before, after;
-
-	bvecq_get_stats(&before);
-	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct bvecq *bq = netfs_alloc_buffer(NULL, sizes[i], GFP_KERNEL | __GFP_ZERO);
-		struct iov_iter iter;
-		u8 byte;
-
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, bq);
-		KUNIT_EXPECT_EQ(test, sizes[i], bvecq_bytes(bq));
-		iov_iter_bvec_queue(&iter, ITER_SOURCE, bq, 0, 0, sizes[i]);
-		while (copy_from_iter(&byte, 1, &iter))
-			KUNIT_ASSERT_EQ(test, byte, 0);
-		iov_iter_bvec_queue(&iter, ITER_DEST, bq, 0, 0, sizes[i]);
-		KUNIT_EXPECT_EQ(test, sizes[i], iov_iter_zero(sizes[i], &iter));
-		bvecq_put(bq);
-	}
-	KUNIT_EXPECT_PTR_EQ(test, netfs_alloc_buffer(NULL, 0, GFP_KERNEL), ERR_PTR(-EINVAL));
-	KUNIT_EXPECT_PTR_EQ(test, netfs_alloc_buffer(NULL, (size_t)INT_MAX + 1, GFP_KERNEL),
-			    ERR_PTR(-EINVAL));
-	bvecq_get_stats(&after);
-	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
-	KUNIT_EXPECT_EQ(test, after.bytes, before.bytes);
-#else
-	kunit_skip(test, "needs CONFIG_NETFS_SUPPORT");
-#endif
-}
-
 /* Pages that GUP really pinned. */
 static void test_user_pins(struct kunit *test)
 {
@@ -2080,6 +2048,8 @@ static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_append_refused),
 	KUNIT_CASE(test_grow),
 	KUNIT_CASE(test_grow_enomem),
+	KUNIT_CASE(test_nomem),
+	KUNIT_CASE(test_reserved_nomem),
 	KUNIT_CASE(test_kbuf),
 	KUNIT_CASE(test_join),
 	KUNIT_CASE(test_long_chain),
@@ -2091,9 +2061,6 @@ static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_tx_never),
 	KUNIT_CASE(test_tx_long_chain),
 	KUNIT_CASE(test_slice_deep),
-	KUNIT_CASE(test_netfs_extract_user),
-	KUNIT_CASE(test_netfs_extract_slab),
-	KUNIT_CASE(test_netfs_alloc),
 	KUNIT_CASE(test_user_pins),
 	KUNIT_CASE_SLOW(test_race),
 	KUNIT_CASE(test_grow_under_iter),

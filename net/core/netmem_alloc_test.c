@@ -3,6 +3,7 @@
  * KUnit tests for the socket-keyed netmem allocator.
  */
 #include <kunit/device.h>
+#include <kunit/fail_nth.h>
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/bvecq.h>
@@ -941,6 +942,71 @@ static void netmem_test_bvecq(struct kunit *test)
 	KUNIT_EXPECT_LE(test, netmem_stats(0).held[0], NR_OPEN);
 }
 
+/* Allocations fail one after the other: what comes is good, nothing leaks. */
+static void netmem_test_nomem(struct kunit *test)
+{
+	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
+	unsigned int failures = 0;
+	bool hit = true;
+
+	if (!IS_ENABLED(CONFIG_FAILSLAB))
+		kunit_skip(test, "needs CONFIG_FAILSLAB");
+	for (unsigned int n = 1; hit; n++) {
+		struct bvecq *chain;
+		struct bio_vec bv;
+		int err;
+
+		netmem_trim(true);
+		kunit_fail_nth(n);
+		chain = netmem_alloc_bvecq(NULL, SZ_1M, 0, gfp);
+		err = netmem_alloc_gfp(NULL, 100, 1, NETMEM_HINT_UNRETAINED, gfp, &bv);
+		hit = kunit_fail_nth(0) == 0;
+		failures += hit;
+		if (IS_ERR(chain)) {
+			KUNIT_ASSERT_EQ(test, PTR_ERR(chain), -ENOMEM);
+			KUNIT_ASSERT_TRUE(test, hit);
+		} else {
+			netmem_check_chain(test, chain, SZ_1M, NETMEM_FRAG_MAX);
+			bvecq_put(chain);
+		}
+		if (err) {
+			KUNIT_ASSERT_EQ(test, err, -ENOMEM);
+			KUNIT_ASSERT_TRUE(test, hit);
+		} else {
+			netmem_free(&bv);
+		}
+	}
+	KUNIT_EXPECT_GT(test, failures, SZ_1M / NETMEM_FRAG_MAX / 2);
+	netmem_trim(true);
+	KUNIT_EXPECT_LE(test, netmem_stats(0).held[0], NR_OPEN);
+}
+
+/* Who may wait always gets a page, and what he frees fills the reserve again. */
+static void netmem_test_nomem_reserve(struct kunit *test)
+{
+	struct bio_vec bv[16];
+	unsigned int nr;
+
+	if (!IS_ENABLED(CONFIG_FAIL_PAGE_ALLOC))
+		kunit_skip(test, "needs CONFIG_FAIL_PAGE_ALLOC");
+	kunit_activate_static_stub(test, netmem_pool_take, netmem_no_pool);
+	nr = netmem_use_up(test, bv);
+	for (unsigned int n = 1; n <= 8; n++) {
+		struct bio_vec more[4];
+
+		kunit_fail_nth(n);
+		for (int i = 0; i < ARRAY_SIZE(more); i++)
+			KUNIT_EXPECT_EQ(test, 0,
+					netmem_alloc_gfp(NULL, PAGE_SIZE, 1, 0,
+							 GFP_NOFS, &more[i]));
+		kunit_fail_nth(0);
+		netmem_free_bulk(more, ARRAY_SIZE(more));
+		KUNIT_EXPECT_TRUE(test, mempool_is_saturated(&netmem_reserve));
+	}
+	netmem_free_bulk(bv, nr);
+	kunit_deactivate_static_stub(test, netmem_pool_take);
+}
+
 #define NR_PAGES	40
 
 static struct page *netmem_pages[NR_PAGES];
@@ -1528,6 +1594,8 @@ static struct kunit_case netmem_alloc_cases[] = {
 	KUNIT_CASE(netmem_test_enomem),
 	KUNIT_CASE(netmem_test_bvecq),
 	KUNIT_CASE(netmem_test_bvecq_short),
+	KUNIT_CASE(netmem_test_nomem),
+	KUNIT_CASE(netmem_test_nomem_reserve),
 	KUNIT_CASE(netmem_test_route),
 	KUNIT_CASE(netmem_test_dest_malformed),
 	KUNIT_CASE(netmem_test_dest),
