@@ -4,11 +4,15 @@
 
 usage: bench.py fio DIR STOCK-IMAGE PATCHED-IMAGE > smb.json
        bench.py counters DIR STOCK-IMAGE PATCHED-IMAGE > counters.json
+       bench.py iter DIR UML-IMAGE X86-IMAGE > iter.json
+       bench.py rxrpc DIR STOCK-IMAGE PATCHED-IMAGE > rxrpc.json
 
 For fio, DIR holds a directory per measured boot, NN-stock or NN-patched, each
 with the fio reports that harness/in-guest/fio-round left and the load that the
 machine was under when it started.  For counters it holds stock and patched,
-each with what harness/in-guest/counters left.
+each with what harness/in-guest/counters left.  For iter it holds the consoles of a
+uml and an x86 guest, for rxrpc what harness/in-guest/rxrpc printed on stock and
+on patched.
 """
 
 import glob
@@ -324,8 +328,93 @@ def counters(path, images):
             "rows": rows, "goals": goals}
 
 
+# --- iterators --------------------------------------------------------------
+
+GUESTS = ("uml", "x86")
+ITER_GOAL = 1.05
+
+
+def bench_lines(path):
+    """The lines that lib/tests/iov_iter_bench_kunit.c wrote to a console."""
+    with open(path, encoding="ascii", errors="replace") as f:
+        console = f.read()
+    if not re.search(r"^(\[[^]]*\] *)?ok \d+ iov_iter_bench$", console, re.M):
+        die(f"{path}: iov_iter_bench did not pass")
+    return [dict(field.split("=") for field in line.split())
+            for line in re.findall(r"bench: (op=.*)$", console, re.M)]
+
+
+def iterators(path, images):
+    rows, goals = [], []
+    for guest in GUESTS:
+        join = {}
+        for found in bench_lines(os.path.join(path, guest)):
+            op = found.pop("op")
+            ps = {k: int(v) for k, v in found.items()}
+            if op == "join":
+                join[ps["segs"]] = ps["bvecq"]
+                continue
+            row = {"guest": guest, "op": op, **ps}
+            where = f"{guest}-{op}-{ps['size'] >> 20}M-{ps['piece'] >> 10}k"
+            for rival in ("bvec", "folioq"):
+                row["of_" + rival] = ps["bvecq"] / ps[rival]
+                goals.append(goal(f"{where}-of-{rival}", row["of_" + rival],
+                                  "ratio", "<=", ITER_GOAL))
+            rows.append(row)
+        if len(rows) % 16 or not join:
+            die(f"{path}/{guest}: {len(rows)} operations, {len(join)} joins")
+        for segs, ps in join.items():
+            rows.append({"guest": guest, "op": "join", "segs": segs,
+                         "bvecq": ps})
+        goals.append(goal(f"{guest}-join-{max(join)}-of-{min(join)}-segments",
+                          join[max(join)] / join[min(join)], "ratio", "<=",
+                          ITER_GOAL))
+    found = {guest: kernel(image) for guest, image in zip(GUESTS, images)}
+    for k in found.values():
+        del k["config"]
+    return {"benchmark": "iter", "machine": machine(), "kernels": found,
+            "unit": "ps", "rows": rows, "goals": goals}
+
+
+# --- AF_RXRPC ---------------------------------------------------------------
+
+def rxrpc_figures(path):
+    """One kernel's: {(kind, figure): value per call, or per second}."""
+    rates, found = {}, {}
+    with open(path, encoding="ascii") as f:
+        for line in f:
+            what, kind, calls, *rest = line.split()
+            if what == "time":
+                rates.setdefault(kind, []).append(int(calls) / float(rest[0]))
+            elif what == "count":
+                event, hits = rest
+                found[kind, event] = int(hits) / int(calls)
+    for kind, values in rates.items():
+        found[kind, "calls/s"] = statistics.median(values)
+    if len(found) != 8:
+        die(f"{path}: {len(found)} figures, not 8")
+    return found
+
+
+def rxrpc(path, images):
+    figures = {kind: rxrpc_figures(os.path.join(path, kind)) for kind in KINDS}
+    rows, goals = [], []
+    for key in figures["stock"]:
+        kind, figure = key
+        stock, patched = (figures[k][key] for k in KINDS)
+        ratio = patched / stock
+        rows.append({"calls": kind, "figure": figure, "stock": stock,
+                     "patched": patched, "ratio": ratio})
+        goals.append(goal(f"{kind}-{figure}", ratio, "of-stock",
+                          *((">=", RATIO_GOAL) if figure == "calls/s"
+                            else ("<=", 1))))
+    return {"benchmark": "rxrpc", "machine": machine(),
+            "kernels": kernels(images), "rows": rows, "goals": goals}
+
+
 if __name__ == "__main__":
-    measure = {"fio": fio, "counters": counters}
+    measure = {"fio": fio, "counters": counters, "iter": iterators,
+               "rxrpc": rxrpc}
     if len(sys.argv) != 5 or sys.argv[1] not in measure:
         sys.exit(__doc__)
     json.dump(measure[sys.argv[1]](sys.argv[2], sys.argv[3:]), sys.stdout,

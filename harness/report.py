@@ -101,7 +101,39 @@ def counters_text(d):
         "e1000e behind a strict IOMMU", columns(table, right)))
 
 
-TEXT = {"smb": fio_text, "counters": counters_text}
+def iter_text(d):
+    table = [("", "operation", "MiB", "piece", "bvec ns", "folioq ns",
+              "bvecq ns", "of bvec", "of folioq", "")]
+    for r in d["rows"]:
+        if r["op"] == "join":
+            table.append((r["guest"], f"join {r['segs']:,} segments", "", "",
+                          "", "", bench.number(r["bvecq"] / 1e3), "", "", ""))
+            continue
+        ratios = [r["of_bvec"], r["of_folioq"]]
+        table.append((r["guest"], r["op"], f"{r['size'] >> 20}",
+                      f"{r['piece'] >> 10}k",
+                      *(bench.number(r[k] / 1e3)
+                        for k in ("bvec", "folioq", "bvecq")),
+                      *(f"{x:.2f}" for x in ratios),
+                      "LOSS" if max(ratios) > bench.ITER_GOAL else ""))
+    return "\n".join(("Iterators over the same memory, medians of 51 rounds",
+                      columns(table, set(range(2, 9)))))
+
+
+def rxrpc_text(d):
+    table = [("calls", "", "stock", "patched", "ratio", "")]
+    for r, g in zip(d["rows"], d["goals"]):
+        table.append((r["calls"], r["figure"] + ("" if "/" in r["figure"]
+                                                 else " per call"),
+                      bench.number(r["stock"]), bench.number(r["patched"]),
+                      f"{r['ratio']:.2f}", "" if g["holds"] else "LOSS"))
+    return "\n".join((
+        "Calls between two AF_RXRPC sockets over veth, x86 guest",
+        columns(table, {2, 3, 4})))
+
+
+TEXT = {"smb": fio_text, "counters": counters_text, "iter": iter_text,
+        "rxrpc": rxrpc_text}
 
 
 # --- HTML -------------------------------------------------------------------
