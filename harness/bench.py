@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the benchmarks share: medians, goals, facts about machine and kernels.
 
-usage: bench.py fio DIR STOCK-IMAGE PATCHED-IMAGE > smb.json
+usage: bench.py smb DIR STOCK-IMAGE PATCHED-IMAGE > smb.json
        bench.py counters DIR STOCK-IMAGE PATCHED-IMAGE > counters.json
        bench.py iter DIR UML-IMAGE X86-IMAGE > iter.json
+       bench.py alloc DIR UML-IMAGE X86-IMAGE > alloc.json
        bench.py rxrpc DIR STOCK-IMAGE PATCHED-IMAGE > rxrpc.json
+       bench.py iommu DIR STOCK-IMAGE PATCHED-IMAGE > iommu.json
 
-For fio, DIR holds a directory per measured boot, NN-stock or NN-patched, each
+For smb, DIR holds a directory per measured boot, NN-stock or NN-patched, each
 with the fio reports that harness/in-guest/fio-round left and the load that the
 machine was under when it started.  For counters it holds stock and patched,
-each with what harness/in-guest/counters left.  For iter it holds the consoles of a
-uml and an x86 guest, for rxrpc what harness/in-guest/rxrpc printed on stock and
-on patched.
+each with what harness/in-guest/counters left.  For iter and alloc it holds the
+consoles of a uml and an x86 guest, for rxrpc and iommu what the script of that
+name in harness/in-guest printed on stock and on patched.
 """
 
 import glob
@@ -334,21 +336,28 @@ GUESTS = ("uml", "x86")
 ITER_GOAL = 1.05
 
 
-def bench_lines(path):
-    """The lines that lib/tests/iov_iter_bench_kunit.c wrote to a console."""
+def bench_lines(path, suite):
+    """The lines that a KUnit benchmark wrote to a console."""
     with open(path, encoding="ascii", errors="replace") as f:
         console = f.read()
-    if not re.search(r"^(\[[^]]*\] *)?ok \d+ iov_iter_bench$", console, re.M):
-        die(f"{path}: iov_iter_bench did not pass")
+    if not re.search(rf"^(\[[^]]*\] *)?ok \d+ {suite}$", console, re.M):
+        die(f"{path}: {suite} did not pass")
     return [dict(field.split("=") for field in line.split())
-            for line in re.findall(r"bench: (op=.*)$", console, re.M)]
+            for line in re.findall(r" bench: (.*)$", console, re.M)]
+
+
+def guest_kernels(images):
+    found = {guest: kernel(image) for guest, image in zip(GUESTS, images)}
+    for k in found.values():
+        del k["config"]
+    return found
 
 
 def iterators(path, images):
     rows, goals = [], []
     for guest in GUESTS:
         join = {}
-        for found in bench_lines(os.path.join(path, guest)):
+        for found in bench_lines(os.path.join(path, guest), "iov_iter_bench"):
             op = found.pop("op")
             ps = {k: int(v) for k, v in found.items()}
             if op == "join":
@@ -369,11 +378,31 @@ def iterators(path, images):
         goals.append(goal(f"{guest}-join-{max(join)}-of-{min(join)}-segments",
                           join[max(join)] / join[min(join)], "ratio", "<=",
                           ITER_GOAL))
-    found = {guest: kernel(image) for guest, image in zip(GUESTS, images)}
-    for k in found.values():
-        del k["config"]
-    return {"benchmark": "iter", "machine": machine(), "kernels": found,
-            "unit": "ps", "rows": rows, "goals": goals}
+    return {"benchmark": "iter", "machine": machine(),
+            "kernels": guest_kernels(images), "unit": "ps", "rows": rows,
+            "goals": goals}
+
+
+def alloc(path, images):
+    rows, goals = [], []
+    for guest in GUESTS:
+        for found in bench_lines(os.path.join(path, guest), "netmem_bench"):
+            row = {"guest": guest, "device": found.pop("device"),
+                   **{k: int(v) for k, v in found.items()}}
+            where = f"{guest}-{row['size']}-bytes-{row['cpus']}cpu"
+            for rival, target in (("page_frag", 1), ("kmalloc", 0.25)):
+                row["of_" + rival] = row["netmem"] / row[rival]
+                # What is not mapped is no rival.
+                if rival == "page_frag" or row["device"] != "none":
+                    goals.append(goal(f"{where}-of-{rival}",
+                                      row["of_" + rival], "ratio", "<=",
+                                      target))
+            rows.append(row)
+        if not rows or rows[-1]["guest"] != guest:
+            die(f"{path}/{guest}: no figures")
+    return {"benchmark": "alloc", "machine": machine(),
+            "kernels": guest_kernels(images), "unit": "ps", "rows": rows,
+            "goals": goals}
 
 
 # --- AF_RXRPC ---------------------------------------------------------------
@@ -412,9 +441,31 @@ def rxrpc(path, images):
             "kernels": kernels(images), "rows": rows, "goals": goals}
 
 
+def iommu(path, images):
+    with open(os.path.join(path, "mib"), encoding="ascii") as f:
+        mib = int(f.read())
+    rows = {}
+    for kind in KINDS:
+        with open(os.path.join(path, kind), encoding="ascii") as f:
+            found = [line.split() for line in f]
+        seconds = [float(v) for k, v in found if k == "time"]
+        counts = {k: int(v) for k, v in found if k != "time"}
+        if not seconds or set(counts) != {"maps", "heads"}:
+            die(f"{path}/{kind}: not what harness/in-guest/iommu prints")
+        rows[kind] = {"MB/s": mib * 1.048576 / statistics.median(seconds),
+                      "payload maps per MiB": counts["maps"] / mib,
+                      "header maps per MiB": counts["heads"] / mib}
+    goals = [goal("payload-maps-per-MiB",
+                  rows["patched"]["payload maps per MiB"], "maps", "<=", 0),
+             goal("throughput", rows["patched"]["MB/s"] /
+                  rows["stock"]["MB/s"], "of-stock", ">=", RATIO_GOAL)]
+    return {"benchmark": "iommu", "machine": machine(), "mib": mib,
+            "kernels": kernels(images), "rows": rows, "goals": goals}
+
+
 if __name__ == "__main__":
-    measure = {"fio": fio, "counters": counters, "iter": iterators,
-               "rxrpc": rxrpc}
+    measure = {"smb": fio, "counters": counters, "iter": iterators,
+               "alloc": alloc, "rxrpc": rxrpc, "iommu": iommu}
     if len(sys.argv) != 5 or sys.argv[1] not in measure:
         sys.exit(__doc__)
     json.dump(measure[sys.argv[1]](sys.argv[2], sys.argv[3:]), sys.stdout,

@@ -240,19 +240,3 @@ tap_end()
 	echo "1..$TAP_N" >>"$TAP"
 	[ "$TAP_FAILED" -eq 0 ]
 }
-
-# quietly COMMAND...: on one CPU, at real-time priority where that is allowed.
-# What else runs on the machine then moves a benchmark's figures by a few per
-# cent instead of halving them, and a guest of one CPU needs no more.
-quietly()
-{
-	local cpu
-
-	cpu=$(sed -n 's/^Cpus_allowed_list:.*[^0-9]//p' /proc/self/status)
-	if chrt -r 1 true 2>/dev/null; then
-		chrt -r 1 taskset -c "$cpu" "$@"
-	else
-		warn "no leave to run at real-time priority: anything else that runs now is noise"
-		taskset -c "$cpu" "$@"
-	fi
-}

@@ -2,13 +2,16 @@
 /*
  * Socket-keyed allocator of transmit memory, built on page_pool.
  *
- * Memory is kept in sets. Each network device that does DMA has a set of its
- * own, created when a socket that is routed through the device first asks for
- * memory. Everything else - lo, veth, tunnels, a socket without a route, no
- * socket at all - shares one default set for each NUMA node: such memory is
- * never mapped, so telling those devices apart would gain nothing and strand
- * idle memory in each of them. The key is a hint: memory from the wrong set
- * is good memory, and all that it can cost is a mapping at transmit.
+ * Memory is kept in sets. Each network device whose driver can transmit from
+ * mapped pools (tx_pool_dma) has a set of its own, created when a socket that is
+ * routed through the device first asks for memory. A chunk of it is mapped for
+ * the device once and stays so for as long as the pool holds it: transmitting a
+ * fragment maps nothing. Everything else - lo, veth, tunnels, other drivers, a
+ * socket without a route, no socket at all - shares one default set for each
+ * NUMA node: such memory is never mapped beforehand, so telling those devices
+ * apart would gain nothing and strand idle memory in each of them. The key is a
+ * hint: memory from the wrong set is good memory, and all that it can cost is a
+ * mapping at transmit.
  *
  *   struct netmem_set                      device, or node
  *     `- struct netmem_class [2]           retained, unretained
@@ -32,6 +35,8 @@
  * ordinary page reference then, page_pool would let go of the chunk. So it is
  * put into a queue first: TCP gives references back in the order in which it
  * took them, so what has lingered longest is looked at before the pool is asked.
+ * If the queue is full, a mapped pool keeps hold of the chunk all the same, since
+ * a device may be reading it, and gives it back on page_pool_tx_reap().
  *
  * Locking, from the outside in:
  *
@@ -47,6 +52,7 @@
 
 #include <linux/bvecq.h>
 #include <linux/cpuhotplug.h>
+#include <linux/dma-mapping.h>
 #include <linux/error-injection.h>
 #include <linux/hashtable.h>
 #include <linux/local_lock.h>
@@ -57,6 +63,7 @@
 #include <linux/percpu.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <kunit/static_stub.h>
@@ -65,6 +72,7 @@
 #include <net/net_namespace.h>
 #include <net/netmem_alloc.h>
 #include <net/page_pool/helpers.h>
+#include <net/page_pool/tx.h>
 #include <net/sock.h>
 
 #include "netmem_alloc_priv.h"
@@ -93,6 +101,7 @@ static_assert(NETMEM_HINTS_ALL < NETMEM_NR_CLASSES);
 
 #define NETMEM_TRIM_INTERVAL	(5 * HZ)
 #define NETMEM_TRIM_BUDGET	16
+#define NETMEM_REAP_BUDGET	16
 #define NETMEM_RESERVE_PAGES	32
 
 static DEFINE_HASHTABLE(netmem_hash, 6);
@@ -173,6 +182,8 @@ VISIBLE_IF_KUNIT struct page *netmem_pool_take(struct netmem_pool *np,
 	spin_lock_bh(&np->lock);
 	page = netmem_linger_take(np);
 	if (!page) {
+		if (!np->pp->alloc.count)
+			page_pool_tx_reap(np->pp, NETMEM_REAP_BUDGET);
 		netmem = page_pool_alloc_netmems(np->pp, gfp);
 		page = netmem ? __netmem_to_page(netmem) : NULL;
 	}
@@ -393,12 +404,15 @@ static void netmem_free_unpooled(struct page *page)
  * Sets.
  */
 
-/* Such a device's pools can be mapped, so it gets pools of its own. */
+/* Such a device's pools can be mapped, so it gets pools of its own. Memory that
+ * the device can reach through a bounce buffer only is better not kept mapped.
+ */
 static bool netmem_dev_has_dma(const struct net_device *dev)
 {
-	const struct device *parent = READ_ONCE(dev->dev.parent);
+	struct device *parent = READ_ONCE(dev->dev.parent);
 
-	return parent && parent->dma_mask;
+	return dev->tx_pool_dma && parent && parent->dma_mask &&
+	       !dma_addressing_limited(parent);
 }
 
 static void netmem_set_release_pools(struct netmem_set *set)
@@ -412,15 +426,24 @@ static void netmem_set_release_pools(struct netmem_set *set)
 	}
 }
 
-static int netmem_pool_init(struct netmem_pool *np, unsigned int order, int nid)
+static int netmem_pool_init(struct netmem_pool *np, struct net_device *dev,
+			    const char *name, unsigned int order, int nid)
 {
 	struct page_pool_params params = {
 		.order		= order,
 		.pool_size	= NETMEM_RING_SIZE,
 		.nid		= nid,
+		.flags		= PP_FLAG_TX,
+		.dma_dir	= DMA_TO_DEVICE,
+		.netdev		= dev,
+		.name		= name,
 	};
 	struct page_pool *pp;
 
+	if (dev && IS_ENABLED(CONFIG_HAS_DMA)) {
+		params.flags |= PP_FLAG_DMA_MAP;
+		params.dev = dev->dev.parent;
+	}
 	pp = page_pool_create(&params);
 	if (IS_ERR(pp))
 		return PTR_ERR(pp);
@@ -434,6 +457,10 @@ static int netmem_pool_init(struct netmem_pool *np, unsigned int order, int nid)
 /* Give a set its pools, and let it be used. */
 static int netmem_set_init_pools(struct netmem_set *set)
 {
+	static const char * const names[NETMEM_NR_CLASSES][NETMEM_NR_POOLS] = {
+		{ "netmem-retained", "netmem-retained-pages" },
+		{ "netmem-unretained", "netmem-unretained-pages" },
+	};
 	int cpu, err;
 
 	for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
@@ -452,10 +479,12 @@ static int netmem_set_init_pools(struct netmem_set *set)
 		}
 
 		err = netmem_pool_init(&nclass->pools[NETMEM_POOL_CHUNK],
+				       set->dev, names[c][NETMEM_POOL_CHUNK],
 				       get_order(NETMEM_FRAG_MAX), set->nid);
 		if (err)
 			goto fail;
 		err = netmem_pool_init(&nclass->pools[NETMEM_POOL_PAGE],
+				       set->dev, names[c][NETMEM_POOL_PAGE],
 				       0, set->nid);
 		if (err)
 			goto fail;
@@ -475,13 +504,17 @@ fail:
 	return err;
 }
 
-/* If this fails, the device's sockets stay with the default set. */
+/* If this fails, the device's sockets stay with the default set. The device is
+ * there: before it goes, it waits for this.
+ */
 static void netmem_set_create_fn(struct work_struct *work)
 {
 	netmem_set_init_pools(container_of(work, struct netmem_set, create));
 }
 
-/* Runs after netmem_set_create_fn(), the workqueue being ordered. */
+/* Runs after netmem_set_create_fn(), the workqueue being ordered. The device
+ * transmits no more.
+ */
 static void netmem_set_destroy_fn(struct work_struct *work)
 {
 	struct netmem_set *set = container_of(work, struct netmem_set, destroy);
@@ -526,7 +559,7 @@ static struct netmem_set *netmem_set_find(const struct net_device *dev)
  * The set holds no reference on the device: it leaves the hash when the device
  * is unregistered, and a device that is not registered gets none.
  */
-static noinline void netmem_set_request(const struct net_device *dev)
+static noinline void netmem_set_request(struct net_device *dev)
 {
 	struct netmem_set *set;
 
@@ -556,7 +589,7 @@ static noinline void netmem_set_request(const struct net_device *dev)
 	kfree(set);
 }
 
-static struct netmem_set *netmem_set_of_dev(const struct net_device *dev)
+static struct netmem_set *netmem_set_of_dev(struct net_device *dev)
 {
 	struct netmem_set *set = netmem_set_find(dev);
 
@@ -579,7 +612,7 @@ struct netmem_key {
 static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key)
 {
 	const struct dst_entry *dst = key.dst;
-	const struct net_device *dev;
+	struct net_device *dev;
 	struct netmem_set *set;
 
 	if (key.sk)
@@ -923,6 +956,9 @@ static void netmem_pool_trim(struct netmem_pool *np, bool all)
 
 	spin_lock_bh(&np->lock);
 	netmem_linger_drain(np, false);
+	/* To the end, and from the start. */
+	page_pool_tx_reap(np->pp, UINT_MAX);
+	page_pool_tx_reap(np->pp, UINT_MAX);
 	if (all || np->takes == np->takes_seen)
 		keep = 0;
 	else if (np->low)
@@ -973,6 +1009,66 @@ static void netmem_trim_work_fn(struct work_struct *work)
 				   NETMEM_TRIM_INTERVAL);
 }
 
+/* Memory is short: whatever is idle can go, be it warm or not. A pool of which
+ * something is idle counts as a whole; what it is worth shows when it is scanned.
+ */
+VISIBLE_IF_KUNIT unsigned long netmem_shrink_count(struct shrinker *shrinker,
+						   struct shrink_control *sc)
+{
+	struct netmem_set *set;
+	unsigned long nr = 0;
+
+	/* Whoever waits for memory might hold it. */
+	if (!mutex_trylock(&netmem_sets_mutex))
+		return 0;
+	list_for_each_entry(set, &netmem_sets, list) {
+		for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
+			for (int p = 0; p < NETMEM_NR_POOLS; p++) {
+				struct page_pool *pp = set->classes[c].pools[p].pp;
+
+				if (READ_ONCE(pp->alloc.count) ||
+				    !__ptr_ring_empty(&pp->ring))
+					nr += (unsigned long)
+						page_pool_inflight(pp, false) <<
+						pp->p.order;
+			}
+		}
+	}
+	mutex_unlock(&netmem_sets_mutex);
+	return nr;
+}
+EXPORT_SYMBOL_IF_KUNIT(netmem_shrink_count);
+
+VISIBLE_IF_KUNIT unsigned long netmem_shrink_scan(struct shrinker *shrinker,
+						  struct shrink_control *sc)
+{
+	struct netmem_set *set;
+	unsigned long nr = 0;
+
+	if (!mutex_trylock(&netmem_sets_mutex))
+		return SHRINK_STOP;
+	list_for_each_entry(set, &netmem_sets, list) {
+		for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
+			for (int p = 0; p < NETMEM_NR_POOLS; p++) {
+				struct netmem_pool *np = &set->classes[c].pools[p];
+				unsigned int order = np->pp->p.order;
+
+				if (nr >= sc->nr_to_scan)
+					break;
+				spin_lock_bh(&np->lock);
+				nr += (unsigned long)page_pool_trim(np->pp, 0,
+					DIV_ROUND_UP(sc->nr_to_scan - nr,
+						     1UL << order)) << order;
+				np->low = min(np->low, np->pp->alloc.count);
+				spin_unlock_bh(&np->lock);
+			}
+		}
+	}
+	mutex_unlock(&netmem_sets_mutex);
+	return nr ?: SHRINK_STOP;
+}
+EXPORT_SYMBOL_IF_KUNIT(netmem_shrink_scan);
+
 static int netmem_netdev_event(struct notifier_block *nb, unsigned long event,
 			       void *ptr)
 {
@@ -992,11 +1088,17 @@ static int netmem_netdev_event(struct notifier_block *nb, unsigned long event,
 	}
 	spin_unlock_bh(&netmem_hash_lock);
 
+	/* What is mapped must be unmapped while the device is there. */
+	if (set && event == NETDEV_UNREGISTER)
+		flush_workqueue(netmem_wq);
+
 	return NOTIFY_DONE;
 }
 
 static struct notifier_block netmem_netdev_notifier = {
 	.notifier_call	= netmem_netdev_event,
+	/* Before page_pool's own, which looks after pools that are left over. */
+	.priority	= 1,
 };
 
 static int netmem_cpu_dead(unsigned int cpu)
@@ -1077,6 +1179,7 @@ static int __maybe_unused netmem_proc_show(struct seq_file *m, void *v)
 static int __init netmem_alloc_init(void)
 {
 	struct netmem_set *set, *first = NULL;
+	struct shrinker *shrinker;
 	int nid, err;
 
 	netmem_wq = alloc_ordered_workqueue("netmem", 0);
@@ -1103,6 +1206,12 @@ static int __init netmem_alloc_init(void)
 	for (nid = 0; nid < MAX_NUMNODES; nid++)
 		netmem_default[nid] = netmem_default[nid] ?: first;
 
+	shrinker = shrinker_alloc(0, "netmem");
+	if (shrinker) {
+		shrinker->count_objects = netmem_shrink_count;
+		shrinker->scan_objects = netmem_shrink_scan;
+		shrinker_register(shrinker);
+	}
 	WARN_ON(register_netdevice_notifier(&netmem_netdev_notifier));
 	WARN_ON(cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN,
 					  "net/netmem:dead", NULL,

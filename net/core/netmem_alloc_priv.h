@@ -10,6 +10,8 @@
 
 struct mempool;
 struct page_pool;
+struct shrink_control;
+struct shrinker;
 
 enum {
 	NETMEM_POOL_CHUNK,	/* of NETMEM_FRAG_MAX bytes */
@@ -90,7 +92,8 @@ struct netmem_class {
  * struct netmem_set - the pools of a device or a node
  * @node: in netmem_hash
  * @list: in netmem_sets, once @ready
- * @dev: the device, as a key only: it may be gone; NULL in a default set
+ * @dev: the device, which has a set for as long as it is registered; NULL in a
+ *	default set
  * @name: the device's name, to be shown only: it may change at any time
  * @nid: NUMA node
  * @ready: the pools are there
@@ -101,7 +104,7 @@ struct netmem_class {
 struct netmem_set {
 	struct hlist_node	node;
 	struct list_head	list;
-	const struct net_device	*dev;
+	struct net_device	*dev;
 	char			name[IFNAMSIZ];
 	int			nid;
 	bool			ready;
@@ -134,6 +137,10 @@ struct netmem_set *netmem_set_of(struct socket *sock);
 void netmem_read_stats(const struct netmem_set *set, unsigned int c,
 		       struct netmem_stats *stats);
 bool netmem_trim(bool all);
+unsigned long netmem_shrink_count(struct shrinker *shrinker,
+				  struct shrink_control *sc);
+unsigned long netmem_shrink_scan(struct shrinker *shrinker,
+				 struct shrink_control *sc);
 #endif
 
 #endif /* __NETMEM_ALLOC_PRIV_H */

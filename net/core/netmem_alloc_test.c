@@ -8,6 +8,7 @@
 #include <kunit/test.h>
 #include <linux/bvecq.h>
 #include <linux/completion.h>
+#include <linux/dma-mapping.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -16,9 +17,9 @@
 #include <linux/mempool.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
-#include <linux/page_frag_cache.h>
 #include <linux/prandom.h>
 #include <linux/rtnetlink.h>
+#include <linux/shrinker.h>
 #include <linux/timer.h>
 #include <linux/uio.h>
 #include <net/dst_cache.h>
@@ -26,6 +27,7 @@
 #include <net/net_namespace.h>
 #include <net/netmem_alloc.h>
 #include <net/page_pool/helpers.h>
+#include <net/page_pool/tx.h>
 #include <net/route.h>
 #include <net/sock.h>
 
@@ -1007,6 +1009,32 @@ static void netmem_test_nomem_reserve(struct kunit *test)
 	kunit_deactivate_static_stub(test, netmem_pool_take);
 }
 
+/* Memory reclaim gets all that is idle, as much at a time as it asks for. */
+static void netmem_test_shrink(struct kunit *test)
+{
+	struct shrink_control sc = { .nr_to_scan = 64 };
+	const unsigned int nr = 100;
+	unsigned long count, freed;
+	struct bio_vec *bv;
+
+	bv = kunit_kcalloc(test, nr, sizeof(*bv), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, bv);
+	netmem_trim(true);
+	for (int i = 0; i < nr; i++)
+		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, NETMEM_FRAG_MAX, 0, &bv[i]));
+	netmem_free_bulk(bv, nr);
+	KUNIT_EXPECT_GE(test, netmem_stats(0).held[0], nr);
+	count = netmem_shrink_count(NULL, &sc);
+	KUNIT_EXPECT_GE(test, count, nr * NETMEM_FRAG_MAX / PAGE_SIZE);
+	freed = netmem_shrink_scan(NULL, &sc);
+	KUNIT_EXPECT_GE(test, freed, 64);
+	KUNIT_EXPECT_LT(test, freed, 64 + NETMEM_FRAG_MAX / PAGE_SIZE);
+	while (freed != SHRINK_STOP)
+		freed = netmem_shrink_scan(NULL, &sc);
+	KUNIT_EXPECT_LE(test, netmem_stats(0).held[0], NR_OPEN);
+	KUNIT_EXPECT_EQ(test, 0, netmem_shrink_count(NULL, &sc));
+}
+
 #define NR_PAGES	40
 
 static struct page *netmem_pages[NR_PAGES];
@@ -1107,16 +1135,21 @@ static void netmem_dev_setup(struct net_device *dev)
 static struct net_device *netmem_make_dev(struct kunit *test, bool dma)
 {
 	static u64 mask = DMA_BIT_MASK(64);
+	static unsigned int nr_parents;
 	struct net_device *dev;
 
 	dev = alloc_netdev(0, "nmtest%d", NET_NAME_ENUM, netmem_dev_setup);
 	KUNIT_ASSERT_NOT_NULL(test, dev);
 	if (dma) {
-		struct device *parent = kunit_device_register(test, "netmem-parent");
+		struct device *parent;
+		char name[24];
 
+		snprintf(name, sizeof(name), "netmem-parent%u", nr_parents++);
+		parent = kunit_device_register(test, name);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(parent));
 		parent->dma_mask = &mask;
 		SET_NETDEV_DEV(dev, parent);
+		dev->tx_pool_dma = true;
 	}
 	KUNIT_ASSERT_EQ(test, 0, register_netdev(dev));
 	return dev;
@@ -1385,6 +1418,103 @@ static void netmem_test_unregister(struct kunit *test)
 }
 
 /* A device that comes and goes before its set is ready. */
+/* Transmit a part of a fragment through @dev. Says whether it had to be mapped. */
+static bool netmem_is_mapped_anew(struct kunit *test, struct net_device *dev,
+				  const struct bio_vec *bv, size_t offset,
+				  size_t size)
+{
+	struct device *parent = dev->dev.parent;
+	dma_addr_t addr, base;
+	skb_frag_t frag;
+	bool unmap;
+
+	skb_frag_fill_page_desc(&frag, bv->bv_page, bv->bv_offset, bv->bv_len);
+	addr = skb_frag_dma_map_tx(parent, dev, &frag, offset, size, &unmap);
+	KUNIT_EXPECT_EQ(test, 0, dma_mapping_error(parent, addr));
+	if (unmap) {
+		dma_unmap_page(parent, addr, size, DMA_TO_DEVICE);
+	} else {
+		base = page_pool_get_dma_addr(netmem_head(bv));
+		KUNIT_EXPECT_EQ(test, addr - base,
+				bvec_phys(bv) + offset -
+				page_to_phys(netmem_head(bv)));
+	}
+	return unmap;
+}
+
+/* A chunk is mapped once, for one device, until nobody refers to it. */
+static void netmem_test_mapped(struct kunit *test)
+{
+	const unsigned int nr = NETMEM_NR_LINGERING + 10;
+	struct net_device *dev, *other;
+	struct bio_vec *bv, *copy, some;
+	struct netmem_stats stats;
+	struct netmem_set *set;
+	struct socket *sock;
+
+	if (!IS_ENABLED(CONFIG_HAS_DMA))
+		kunit_skip(test, "needs CONFIG_HAS_DMA");
+	bv = kunit_kcalloc(test, nr, sizeof(*bv), GFP_KERNEL);
+	copy = kunit_kcalloc(test, nr, sizeof(*copy), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, bv);
+	KUNIT_ASSERT_NOT_NULL(test, copy);
+	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
+						  IPPROTO_UDP, &sock));
+	dev = netmem_make_dev(test, true);
+	other = netmem_make_dev(test, true);
+	netmem_route(test, sock, dev);
+	netmem_get_set(sock);
+	flush_workqueue(netmem_wq);
+	set = netmem_get_set(sock);
+	KUNIT_ASSERT_PTR_NE(test, set, netmem_get_set(NULL));
+
+	/* Memory of another set is good memory. */
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 5000, 0, &some));
+	KUNIT_EXPECT_TRUE(test, netmem_is_mapped_anew(test, dev, &some, 0, 5000));
+	netmem_free(&some);
+
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock, 100, 0, &some));
+	for (int i = 0; i < nr; i++) {
+		KUNIT_ASSERT_EQ(test, 0,
+				netmem_alloc(sock, NETMEM_FRAG_MAX, 0, &bv[i]));
+		netmem_fill(&bv[i], i);
+		get_page(bv[i].bv_page);
+		KUNIT_EXPECT_FALSE(test, netmem_is_mapped_anew(test, dev, &bv[i], i, 1000));
+		KUNIT_EXPECT_TRUE(test, netmem_is_mapped_anew(test, other, &bv[i], i, 1000));
+	}
+	memcpy(copy, bv, nr * sizeof(*bv));
+	netmem_free_bulk(bv, nr);
+	for (int i = 0; i < nr; i++) {
+		KUNIT_EXPECT_TRUE(test, netmem_intact(&copy[i], i));
+		KUNIT_EXPECT_FALSE(test, netmem_is_mapped_anew(test, dev, &copy[i],
+							       NETMEM_FRAG_MAX - 1, 1));
+	}
+
+	/* All but two are let go of: a long and a short lingering one. */
+	for (int i = 1; i < nr - 1; i++)
+		put_page(copy[i].bv_page);
+	netmem_trim(true);
+	netmem_read_stats(set, 0, &stats);
+	KUNIT_EXPECT_EQ(test, stats.held[NETMEM_POOL_CHUNK], 3);
+	KUNIT_EXPECT_FALSE(test, netmem_is_mapped_anew(test, dev, &copy[0], 0, 9));
+	KUNIT_EXPECT_FALSE(test, netmem_is_mapped_anew(test, dev, &copy[nr - 1], 0, 9));
+
+	sk_dst_reset(sock->sk);
+	unregister_netdev(dev);
+	KUNIT_EXPECT_TRUE(test, netmem_is_mapped_anew(test, dev, &copy[0], 0, 9));
+	KUNIT_EXPECT_TRUE(test, netmem_is_mapped_anew(test, dev, &copy[nr - 1], 0, 9));
+	KUNIT_EXPECT_TRUE(test, netmem_is_mapped_anew(test, dev, &some, 0, 100));
+	KUNIT_EXPECT_TRUE(test, netmem_intact(&copy[nr - 1], nr - 1));
+	KUNIT_EXPECT_FALSE(test, page_pool_page_is_pp(netmem_head(&copy[0])));
+	put_page(copy[0].bv_page);
+	put_page(copy[nr - 1].bv_page);
+	netmem_free(&some);
+	free_netdev(dev);
+	unregister_netdev(other);
+	free_netdev(other);
+	sock_release(sock);
+}
+
 static void netmem_test_unregister_early(struct kunit *test)
 {
 	struct net_device *dev;
@@ -1525,53 +1655,6 @@ static void netmem_test_splice(struct kunit *test)
 	sock_release(rx);
 }
 
-/*
- * A figure: alloc and free against page_frag, in picoseconds per pair. It
- * fails nobody.
- */
-static void netmem_bench(struct kunit *test)
-{
-	static const unsigned int sizes[] = { 64, 256, 1500, 16384, 32768 };
-	const int loops = IS_ENABLED(CONFIG_KASAN) ? 5000 : 500000;
-	struct page_frag_cache nc;
-	struct bio_vec bv;
-
-	page_frag_cache_init(&nc);
-	for (int s = 0; s < ARRAY_SIZE(sizes); s++) {
-		u64 t, frag = U64_MAX, netmem = U64_MAX;
-
-		for (int round = 0; round < 5; round++) {
-			t = ktime_get_ns();
-			for (int i = 0; i < loops; i++) {
-				void *p = page_frag_alloc(&nc, sizes[s],
-							  GFP_KERNEL);
-
-				/* It gives up on what is longer than a page
-				 * when its chunk is used up.
-				 */
-				if (!p) {
-					page_frag_cache_drain(&nc);
-					continue;
-				}
-				page_frag_free(p);
-			}
-			frag = min(frag, ktime_get_ns() - t);
-
-			t = ktime_get_ns();
-			for (int i = 0; i < loops; i++) {
-				if (netmem_alloc(NULL, sizes[s], 0, &bv))
-					break;
-				netmem_free(&bv);
-			}
-			netmem = min(netmem, ktime_get_ns() - t);
-		}
-		kunit_info(test, "%5u bytes: page_frag %5llu ps, netmem %5llu ps, ratio %llu %%\n",
-			   sizes[s], frag * 1000 / loops, netmem * 1000 / loops,
-			   netmem * 100 / frag);
-	}
-	page_frag_cache_drain(&nc);
-}
-
 static struct kunit_case netmem_alloc_cases[] = {
 	KUNIT_CASE(netmem_test_malformed),
 	KUNIT_CASE(netmem_test_contract),
@@ -1594,6 +1677,7 @@ static struct kunit_case netmem_alloc_cases[] = {
 	KUNIT_CASE(netmem_test_enomem),
 	KUNIT_CASE(netmem_test_bvecq),
 	KUNIT_CASE(netmem_test_bvecq_short),
+	KUNIT_CASE(netmem_test_shrink),
 	KUNIT_CASE(netmem_test_nomem),
 	KUNIT_CASE(netmem_test_nomem_reserve),
 	KUNIT_CASE(netmem_test_route),
@@ -1601,8 +1685,8 @@ static struct kunit_case netmem_alloc_cases[] = {
 	KUNIT_CASE(netmem_test_dest),
 	KUNIT_CASE(netmem_test_unregister),
 	KUNIT_CASE(netmem_test_unregister_early),
+	KUNIT_CASE(netmem_test_mapped),
 	KUNIT_CASE(netmem_test_splice),
-	KUNIT_CASE_SLOW(netmem_bench),
 	{}
 };
 

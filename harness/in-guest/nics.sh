@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+# Two network cards on one cable: the server's in the initial namespace, the
+# client's in a namespace of its own, /run/netns/c.
+SRV_IP=10.9.0.1
+export SRV_IP
+
+# nic MAC: its name, which udev may have changed
+nic() {
+	local a
+
+	for a in /sys/class/net/*/address; do
+		[ "$(cat "$a")" = "$1" ] || continue
+		basename "$(dirname "$a")"
+		return
+	done
+	echo "no network card has the address $1" >&2
+	return 1
+}
+
+# nics_up CLIENT SERVER
+nics_up() {
+	ip netns add c
+	ip link set "$1" netns c
+	ip addr add $SRV_IP/24 dev "$2"
+	ip link set "$2" up
+	in_client ip addr add 10.9.0.2/24 dev "$1"
+	in_client ip link set "$1" up
+	for _ in $(seq 100); do
+		in_client ip link show dev "$1" | grep -q LOWER_UP &&
+			ip link show dev "$2" | grep -q LOWER_UP && break
+		sleep 0.1
+	done
+}
+
+# Not by ip-netns-exec, which would lose the client's mounts.
+in_client() { nsenter --net=/run/netns/c "$@"; }
