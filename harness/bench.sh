@@ -45,12 +45,14 @@ bench_end()
 	python3 "$HARNESS/report.py" text "$BUILD/bench/$name.json"
 }
 
-# be_quiet: "${QUIET[@]}" COMMAND runs on one CPU, at real-time priority where that
-# is allowed.  What else runs on the machine then moves the figures by a few per
-# cent instead of halving them, and a guest of one CPU needs no more.
+# be_quiet GUEST: "${QUIET[@]}" COMMAND runs on one CPU, at real-time priority where
+# that is allowed.  What else runs on the machine then moves the figures by a few per
+# cent instead of halving them, and a guest of one CPU needs no more.  QEMU's threads
+# have to share the CPU fairly, so no priority for them.
 be_quiet()
 {
 	QUIET=(taskset -c "$(sed -n 's/^Cpus_allowed_list:.*[^0-9]//p' /proc/self/status)")
+	[ "$1" = uml ] || return 0
 	if chrt -r 1 true 2>/dev/null; then
 		QUIET+=(chrt -r 1)
 	else
