@@ -133,12 +133,13 @@ def rxrpc_text(d):
 
 
 def alloc_text(d):
-    table = [("", "CPUs", "bytes", "netmem ns", "page_frag ns", "kmalloc ns",
-              "mapped", "of page_frag", "of kmalloc")]
+    table = [("", "CPUs", "bytes", "netmem ns", "page_frag ns",
+              "netdev_frag ns", "kmalloc ns", "mapped", "of page_frag", "of kmalloc")]
     for r in d["rows"]:
         table.append((r["guest"], f"{r['cpus']}", f"{r['size']}",
                       *(bench.number(r[k] / 1e3)
-                        for k in ("netmem", "page_frag", "kmalloc")),
+                        for k in ("netmem", "page_frag",
+                                  "netdev_frag", "kmalloc")),
                       r["device"],
                       *(f"{r['of_' + k]:.2f}" for k in ("page_frag",
                                                         "kmalloc"))))

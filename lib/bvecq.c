@@ -590,8 +590,9 @@ EXPORT_SYMBOL_GPL(bvecq_slice);
  * segment takes a transmit reference on its successor, so that an sk_buff which
  * carries bytes of several segments needs one on its first segment only, and
  * completion is in the order of the stream.  The caller gets the transmit
- * reference on @head, to be dropped with bvecq_tx_put() when everything has been
- * handed to the socket or nothing more will be.
+ * reference on @head, to be moved on with bvecq_tx_move() as he goes, and dropped
+ * with bvecq_tx_end() when everything has been handed to the socket or nothing
+ * more will be.
  *
  * Context: Any context; the caller holds a reference on @head.
  * Return: 0, or -EBUSY if a part of the queue is still being transmitted, say on
@@ -609,6 +610,7 @@ int bvecq_tx_begin(struct bvecq *head, const struct ubuf_info_ops *ops, u8 flags
 	for (bq = head; bq; bq = bvecq_next(bq)) {
 		bvecq_get(bq);
 		bq->transmitting = true;
+		bq->sent = false;
 		bq->copied = false;
 		bq->tx_next = bvecq_next(bq);
 		bq->ubuf.ops = ops;
@@ -657,6 +659,52 @@ void bvecq_tx_put(struct bvecq *bq, bool copied)
 EXPORT_SYMBOL_GPL(bvecq_tx_put);
 
 /**
+ * bvecq_tx_move - Move the sender's transmit reference on
+ * @from: The segment that the reference is on
+ * @to: This segment, or a later one of the same queue
+ * @copied: What lies before the place that the sender has reached was copied
+ *
+ * A sender who moves his reference on as he goes is told of the first segments
+ * while he is still sending the last.
+ *
+ * Context: Any context but hardirq and NMI.
+ * Return: @to, with the reference.
+ */
+struct bvecq *bvecq_tx_move(struct bvecq *from, const struct bvecq *to, bool copied)
+{
+	for (;;) {
+		struct bvecq *next = from->tx_next;
+
+		if (copied)
+			WRITE_ONCE(from->copied, true);
+		if (from == to || WARN_ON_ONCE(!next))
+			return from;
+		/* @from holds it until then. */
+		refcount_inc(&next->ubuf.refcnt);
+		bvecq_tx_put(from, false);
+		from = next;
+	}
+}
+EXPORT_SYMBOL_GPL(bvecq_tx_move);
+
+/**
+ * bvecq_tx_end - Drop the sender's transmit reference
+ * @bq: The segment that it is on
+ *
+ * The sender has handed over everything, or gives up.  If @bq is the last segment,
+ * other messages may follow it now: see bvecq_tx_link().
+ *
+ * Context: Any context but hardirq and NMI.
+ */
+void bvecq_tx_end(struct bvecq *bq)
+{
+	if (!bq->tx_next)
+		WRITE_ONCE(bq->sent, true);
+	bvecq_tx_put(bq, false);
+}
+EXPORT_SYMBOL_GPL(bvecq_tx_end);
+
+/**
  * bvecq_tx_link - Make a segment follow another one on the wire
  * @from: The segment that an sk_buff refers to
  * @to: The segment whose bytes are being added to that sk_buff
@@ -665,17 +713,24 @@ EXPORT_SYMBOL_GPL(bvecq_tx_put);
  * before @to takes a transmit reference on @to, so that the sk_buff's reference
  * on @from covers both.  Otherwise that is so already.
  *
+ * A message that is still being sent cannot be followed by another one: two
+ * senders who take turns would have each wait for the other's last segment.
+ *
  * Context: The socket is locked; transmit references on @from and @to are held.
+ * Return: Whether the reference on @from covers @to.
  */
-void bvecq_tx_link(struct bvecq *from, struct bvecq *to)
+bool bvecq_tx_link(struct bvecq *from, struct bvecq *to)
 {
 	while (from != to) {
 		if (!from->tx_next) {
+			if (!READ_ONCE(from->sent))
+				return false;
 			refcount_inc(&to->ubuf.refcnt);
 			from->tx_next = to;
 			break;
 		}
 		from = from->tx_next;
 	}
+	return true;
 }
 EXPORT_SYMBOL_GPL(bvecq_tx_link);

@@ -53,6 +53,8 @@ enum bvecq_mem {
  * @live: Somebody consumes the segment while it is being filled: a piece that
  *	has been published must not grow any more.
  * @transmitting: The network has not finished with the segment.
+ * @sent: The sender has handed the network the message that ends here, and
+ *	adds nothing to it.
  * @copied: The network had to copy something.
  * @bytes: The sum of the lengths of the pieces.
  * @bv: The pieces.
@@ -86,6 +88,7 @@ struct bvecq {
 	bool		reserved;
 	bool		live;
 	bool		transmitting;
+	bool		sent;
 	bool		copied;
 	size_t		bytes;
 	struct bio_vec	*bv;
@@ -115,7 +118,9 @@ size_t bvecq_bytes(const struct bvecq *bq);
 
 int bvecq_tx_begin(struct bvecq *head, const struct ubuf_info_ops *ops, u8 flags);
 void bvecq_tx_put(struct bvecq *bq, bool copied);
-void bvecq_tx_link(struct bvecq *from, struct bvecq *to);
+struct bvecq *bvecq_tx_move(struct bvecq *from, const struct bvecq *to, bool copied);
+void bvecq_tx_end(struct bvecq *bq);
+bool bvecq_tx_link(struct bvecq *from, struct bvecq *to);
 
 /**
  * bvecq_nr_slots - Get the number of pieces that a segment holds

@@ -1677,15 +1677,20 @@ static void test_tx_link(struct kunit *test)
 	tx_message(test, &tx, 2, 3);
 	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[0], &tx_ops, 0));
 	tx_skb_get(tx.bq[0]);
-	bvecq_tx_put(tx.bq[0], false);
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[2], &tx_ops, 0));
+
+	/* Not while the first message is being sent. */
+	KUNIT_EXPECT_FALSE(test, bvecq_tx_link(tx.bq[0], tx.bq[2]));
+	KUNIT_EXPECT_PTR_EQ(test, tx.bq[1], bvecq_tx_move(tx.bq[0], tx.bq[1], false));
+	KUNIT_EXPECT_FALSE(test, bvecq_tx_link(tx.bq[0], tx.bq[2]));
+	bvecq_tx_end(tx.bq[1]);
 
 	/* The second message starts in the same sk_buff. */
-	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[2], &tx_ops, 0));
-	bvecq_tx_link(tx.bq[0], tx.bq[2]);
-	bvecq_tx_link(tx.bq[0], tx.bq[2]);
-	bvecq_tx_link(tx.bq[0], tx.bq[3]);
-	bvecq_tx_link(tx.bq[0], tx.bq[0]);
-	bvecq_tx_put(tx.bq[2], false);
+	KUNIT_EXPECT_TRUE(test, bvecq_tx_link(tx.bq[0], tx.bq[2]));
+	KUNIT_EXPECT_TRUE(test, bvecq_tx_link(tx.bq[0], tx.bq[2]));
+	KUNIT_EXPECT_TRUE(test, bvecq_tx_link(tx.bq[0], tx.bq[3]));
+	KUNIT_EXPECT_TRUE(test, bvecq_tx_link(tx.bq[0], tx.bq[0]));
+	bvecq_tx_end(tx.bq[2]);
 	KUNIT_EXPECT_EQ(test, 0, tx.told);
 	bvecq_put(tx.bq[2]);
 
@@ -1693,6 +1698,32 @@ static void test_tx_link(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 4, tx.told);
 	KUNIT_EXPECT_EQ(test, 3, folio_ref_count(tx.folio));
 	KUNIT_EXPECT_EQ(test, 1, refcount_read(&tx.bq[0]->ref));
+	bvecq_put(tx.bq[0]);
+	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(tx.folio));
+}
+
+/* The sender learns of what is done while he goes on. */
+static void test_tx_move(struct kunit *test)
+{
+	struct tx tx = {};
+
+	tx_message(test, &tx, 0, 3);
+	KUNIT_EXPECT_EQ(test, 0, bvecq_tx_begin(tx.bq[0], &tx_ops, 0));
+	tx_skb_get(tx.bq[0]);
+	KUNIT_EXPECT_PTR_EQ(test, tx.bq[0], bvecq_tx_move(tx.bq[0], tx.bq[0], false));
+	KUNIT_EXPECT_PTR_EQ(test, tx.bq[2], bvecq_tx_move(tx.bq[0], tx.bq[2], false));
+	KUNIT_EXPECT_EQ(test, 0, tx.told);
+	tx_skb_free(tx.bq[0], true);
+	KUNIT_EXPECT_EQ(test, 2, tx.told);
+
+	/* What was copied is done at once. */
+	KUNIT_EXPECT_PTR_EQ(test, tx.bq[3], bvecq_tx_move(tx.bq[2], tx.bq[3], true));
+	KUNIT_EXPECT_EQ(test, 3, tx.told);
+	KUNIT_EXPECT_TRUE(test, tx.copied[2]);
+	KUNIT_EXPECT_FALSE(test, tx.copied[1]);
+	bvecq_tx_end(tx.bq[3]);
+	KUNIT_EXPECT_EQ(test, 4, tx.told);
+	KUNIT_EXPECT_TRUE(test, tx.copied[3]);
 	bvecq_put(tx.bq[0]);
 	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(tx.folio));
 }
@@ -2057,6 +2088,7 @@ static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_tx_no_skb),
 	KUNIT_CASE(test_tx_progress),
 	KUNIT_CASE(test_tx_link),
+	KUNIT_CASE(test_tx_move),
 	KUNIT_CASE(test_tx_again),
 	KUNIT_CASE(test_tx_never),
 	KUNIT_CASE(test_tx_long_chain),

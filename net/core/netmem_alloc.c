@@ -14,8 +14,8 @@
  * mapping at transmit.
  *
  *   struct netmem_set                      device, or node
+ *     |- struct netmem_cpu, per CPU        the open chunks: bump allocators
  *     `- struct netmem_class [2]           retained, unretained
- *          |- struct netmem_cpu, per CPU   the open chunks: bump allocators
  *          `- struct netmem_pool [2]       big chunks, single pages
  *               `- struct page_pool
  *
@@ -38,24 +38,20 @@
  * If the queue is full, a mapped pool keeps hold of the chunk all the same, since
  * a device may be reading it, and gives it back on page_pool_tx_reap().
  *
- * Locking, from the outside in:
- *
- *   rcu_read_lock       keeps a set alive, in allocation and in free
- *   netmem_open.lock    an open chunk. Each CPU has one for softirq and one for
- *                       everything else, so BH need not be off, which would
- *                       cost as much as all the rest of an allocation
- *   netmem_pool.lock    the allocation side of the page_pool; BH is off
- *
- * netmem_hash_lock guards changes to the hash of sets, and netmem_sets_mutex
- * the list of sets that the slow work walks.
+ * Locking. A set lives for an RCU grace period after nobody can find it. An open
+ * chunk is its CPU's, and preemption is off while a fragment is cut, which an RCU
+ * read side is too. Each CPU has chunks for softirq and others for everything else,
+ * so BH need not be off, which would cost as much as all the rest of an
+ * allocation. netmem_pool.lock guards the allocation side of a page_pool; it is
+ * taken with BH off, and never with preemption off. netmem_dev_lock guards
+ * net_device.netmem_set, and netmem_sets_mutex the list of sets that the slow work
+ * walks.
  */
 
 #include <linux/bvecq.h>
 #include <linux/cpuhotplug.h>
 #include <linux/dma-mapping.h>
 #include <linux/error-injection.h>
-#include <linux/hashtable.h>
-#include <linux/local_lock.h>
 #include <linux/mempool.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
@@ -81,6 +77,7 @@
 /* The hints are the index of the class. */
 #define NETMEM_HINTS_ALL	NETMEM_HINT_UNRETAINED
 static_assert(NETMEM_HINTS_ALL < NETMEM_NR_CLASSES);
+static_assert(!(NETMEM_FRAG_MAX & (NETMEM_FRAG_MAX - 1)));
 
 /* Two requests that are built on different CPUs shall not share a line. */
 #define NETMEM_ALIGN_MIN	SMP_CACHE_BYTES
@@ -104,8 +101,7 @@ static_assert(NETMEM_HINTS_ALL < NETMEM_NR_CLASSES);
 #define NETMEM_REAP_BUDGET	16
 #define NETMEM_RESERVE_PAGES	32
 
-static DEFINE_HASHTABLE(netmem_hash, 6);
-static DEFINE_SPINLOCK(netmem_hash_lock);
+static DEFINE_SPINLOCK(netmem_dev_lock);
 static LIST_HEAD(netmem_sets);
 static DEFINE_MUTEX(netmem_sets_mutex);
 static struct netmem_set *netmem_default[MAX_NUMNODES] __read_mostly;
@@ -266,36 +262,45 @@ static void netmem_open_chunk(struct netmem_open *nc, struct page *page, size_t 
 	page_pool_fragment_netmem(page_to_netmem(page), NETMEM_BIAS);
 	nc->page = page;
 	nc->size = page_size(page);
-	nc->offset = len;
+	nc->offset = ALIGN(len, NETMEM_ALIGN_MIN);
 	nc->users = 1;
 }
 
-/* Close the open chunk, if there is one: its fragments alone hold it now. */
-static void netmem_retire(struct netmem_open *nc)
+/* Close the open chunk, if there is one: its fragments alone hold it now. Returns
+ * it if there are none, for the caller to put.
+ */
+static struct page *netmem_close_chunk(struct netmem_open *nc)
 {
 	struct page *page = nc->page;
+	long users = nc->users;
 
 	if (!page)
-		return;
+		return NULL;
 
-	nc->allocs += nc->users;
+	nc->allocs += users;
 	nc->page = NULL;
 	nc->size = 0;
 	nc->offset = 0;
-
-	if (!page_pool_unref_netmem(page_to_netmem(page),
-				    NETMEM_BIAS - nc->users))
-		netmem_chunk_put(page);
 	nc->users = 0;
+
+	if (page_pool_unref_netmem(page_to_netmem(page), NETMEM_BIAS - users))
+		return NULL;
+	return page;
 }
 
-/* For a CPU that is not there, or when nobody can find the class any more. */
-static void netmem_retire_cpu(struct netmem_class *nclass, int cpu)
+/* For a CPU that is not there, or when nobody can find the set any more. */
+static void netmem_retire_cpu(struct netmem_set *set, int cpu)
 {
-	struct netmem_cpu *nc = per_cpu_ptr(nclass->cpu, cpu);
+	struct netmem_cpu *nc = per_cpu_ptr(set->cpu, cpu);
 
-	for (int i = 0; i < ARRAY_SIZE(nc->open); i++)
-		netmem_retire(&nc->open[i]);
+	for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
+		for (int i = 0; i < ARRAY_SIZE(nc->open[c]); i++) {
+			struct page *page = netmem_close_chunk(&nc->open[c][i]);
+
+			if (page)
+				netmem_chunk_put(page);
+		}
+	}
 }
 
 /* Have all fragments of the open chunk been freed, and has everybody else let
@@ -307,57 +312,6 @@ static bool netmem_is_drained(const struct netmem_open *nc)
 
 	return atomic_long_read(netmem_get_pp_ref_count_ref(netmem)) ==
 	       NETMEM_BIAS - nc->users && netmem_is_ours_alone(nc->page);
-}
-
-/* The open chunk cannot take @len more bytes: find one that does, and return
- * it, with the fragment at its beginning.
- *
- * Nothing here may sleep, nor dip into the reserves of the page allocator: the
- * caller has a slower and more patient way left.
- */
-static noinline struct page *netmem_refill(struct netmem_class *nclass,
-					   struct netmem_open *nc, size_t len,
-					   size_t align, gfp_t gfp)
-{
-	size_t need = max(len, align), rest = nc->size - nc->offset;
-	struct page *page;
-
-	if (nc->page && need <= nc->size && netmem_is_drained(nc)) {
-		nc->allocs += nc->users;
-		netmem_open_chunk(nc, nc->page, len);
-		nc->restarts++;
-		return nc->page;
-	}
-
-	gfp &= ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC);
-	gfp |= __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC;
-
-	page = netmem_pool_take(&nclass->pools[NETMEM_POOL_CHUNK], gfp);
-	if (!page) {
-		if (need > PAGE_SIZE)
-			return NULL;
-		page = netmem_pool_take(&nclass->pools[NETMEM_POOL_PAGE], gfp);
-		if (!page)
-			return NULL;
-		nc->small++;
-	}
-	nc->refills++;
-
-	if (unlikely(!delayed_work_pending(&netmem_trim_work)))
-		queue_delayed_work(netmem_wq, &netmem_trim_work,
-				   NETMEM_TRIM_INTERVAL);
-
-	/* Keep that chunk open which has more to give. A chunk that is never
-	 * opened belongs to its one fragment, by the one reference that it
-	 * was born with.
-	 */
-	if (page_size(page) - len > rest) {
-		netmem_retire(nc);
-		netmem_open_chunk(nc, page, len);
-	} else {
-		nc->allocs++;
-	}
-	return page;
 }
 
 /* Pages for this fragment alone, not from a pool. */
@@ -422,8 +376,8 @@ static void netmem_set_release_pools(struct netmem_set *set)
 
 		for (int p = 0; p < NETMEM_NR_POOLS; p++)
 			page_pool_destroy(nclass->pools[p].pp);
-		free_percpu(nclass->cpu);
 	}
+	free_percpu(set->cpu);
 }
 
 static int netmem_pool_init(struct netmem_pool *np, struct net_device *dev,
@@ -461,22 +415,14 @@ static int netmem_set_init_pools(struct netmem_set *set)
 		{ "netmem-retained", "netmem-retained-pages" },
 		{ "netmem-unretained", "netmem-unretained-pages" },
 	};
-	int cpu, err;
+	int err;
+
+	set->cpu = alloc_percpu(struct netmem_cpu);
+	if (!set->cpu)
+		return -ENOMEM;
 
 	for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
 		struct netmem_class *nclass = &set->classes[c];
-
-		err = -ENOMEM;
-		nclass->cpu = alloc_percpu(struct netmem_cpu);
-		if (!nclass->cpu)
-			goto fail;
-		for_each_possible_cpu(cpu) {
-			struct netmem_cpu *nc = per_cpu_ptr(nclass->cpu, cpu);
-
-			/* Two places, for lockdep to tell them apart. */
-			local_lock_init(&nc->open[0].lock);
-			local_lock_init(&nc->open[1].lock);
-		}
 
 		err = netmem_pool_init(&nclass->pools[NETMEM_POOL_CHUNK],
 				       set->dev, names[c][NETMEM_POOL_CHUNK],
@@ -493,113 +439,86 @@ static int netmem_set_init_pools(struct netmem_set *set)
 	mutex_lock(&netmem_sets_mutex);
 	list_add_tail(&set->list, &netmem_sets);
 	mutex_unlock(&netmem_sets_mutex);
-
-	/* Pairs with the acquire in netmem_set_of_dev(). */
-	smp_store_release(&set->ready, true);
 	return 0;
 
 fail:
 	netmem_set_release_pools(set);
-	memset(set->classes, 0, sizeof(set->classes));
 	return err;
 }
 
-/* If this fails, the device's sockets stay with the default set. The device is
- * there: before it goes, it waits for this.
+/* If this fails, the device stays with the default set. It is there: before it
+ * goes, it waits for this.
  */
 static void netmem_set_create_fn(struct work_struct *work)
 {
-	netmem_set_init_pools(container_of(work, struct netmem_set, create));
+	struct netmem_set *set = container_of(work, struct netmem_set, create);
+
+	if (netmem_set_init_pools(set)) {
+		kfree(set);
+		return;
+	}
+	spin_lock_bh(&netmem_dev_lock);
+	rcu_assign_pointer(set->dev->netmem_set, set);
+	spin_unlock_bh(&netmem_dev_lock);
 }
 
-/* Runs after netmem_set_create_fn(), the workqueue being ordered. The device
- * transmits no more.
- */
+/* The device transmits no more. */
 static void netmem_set_destroy_fn(struct work_struct *work)
 {
 	struct netmem_set *set = container_of(work, struct netmem_set, destroy);
 	int cpu;
 
-	if (set->ready) {
-		mutex_lock(&netmem_sets_mutex);
-		list_del(&set->list);
-		mutex_unlock(&netmem_sets_mutex);
+	mutex_lock(&netmem_sets_mutex);
+	list_del(&set->list);
+	mutex_unlock(&netmem_sets_mutex);
 
-		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
-			for (int p = 0; p < NETMEM_NR_POOLS; p++)
-				netmem_pool_leave(&set->classes[c].pools[p]);
-	}
+	for (int c = 0; c < NETMEM_NR_CLASSES; c++)
+		for (int p = 0; p < NETMEM_NR_POOLS; p++)
+			netmem_pool_leave(&set->classes[c].pools[p]);
 
-	/* Wait for those who found the set in the hash, or the pool in a page. */
+	/* Wait for those who found the set in the device, or the pool in a page. */
 	synchronize_rcu();
 
-	if (set->ready) {
-		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
-			for_each_possible_cpu(cpu)
-				netmem_retire_cpu(&set->classes[c], cpu);
-		netmem_set_release_pools(set);
-	}
+	for_each_possible_cpu(cpu)
+		netmem_retire_cpu(set, cpu);
+	netmem_set_release_pools(set);
 	kfree(set);
-}
-
-static struct netmem_set *netmem_set_find(const struct net_device *dev)
-{
-	struct netmem_set *set;
-
-	hash_for_each_possible_rcu(netmem_hash, set, node, (unsigned long)dev,
-				   lockdep_is_held(&netmem_hash_lock))
-		if (set->dev == dev)
-			return set;
-	return NULL;
 }
 
 /* Have a set made for @dev. That takes memory and mutexes, which the caller,
- * who may be in the midst of reclaim, must not wait for.
+ * who may be in the midst of reclaim, must not wait for. Until it is there, and if
+ * it is not to be, the device has the default set.
  *
- * The set holds no reference on the device: it leaves the hash when the device
- * is unregistered, and a device that is not registered gets none.
+ * The set holds no reference on the device: it is taken away when the device is
+ * unregistered, and a device that is not registered gets none.
  */
 static noinline void netmem_set_request(struct net_device *dev)
 {
-	struct netmem_set *set;
+	struct netmem_set *set = NULL;
 
-	if (READ_ONCE(dev->reg_state) != NETREG_REGISTERED)
-		return;
+	if (netmem_dev_has_dma(dev)) {
+		set = kzalloc_obj(*set, GFP_ATOMIC | __GFP_NOWARN);
+		if (!set)
+			return;
+		set->dev = dev;
+		set->nid = dev_to_node(dev->dev.parent);
+		strscpy(set->name, dev->name);
+		INIT_WORK(&set->create, netmem_set_create_fn);
+		INIT_WORK(&set->destroy, netmem_set_destroy_fn);
+	}
 
-	set = kzalloc_obj(*set, GFP_ATOMIC | __GFP_NOWARN);
-	if (!set)
-		return;
-
-	set->dev = dev;
-	set->nid = dev_to_node(dev->dev.parent);
-	strscpy(set->name, dev->name);
-	INIT_WORK(&set->create, netmem_set_create_fn);
-	INIT_WORK(&set->destroy, netmem_set_destroy_fn);
-
-	spin_lock_bh(&netmem_hash_lock);
+	spin_lock_bh(&netmem_dev_lock);
 	/* reg_state changes before the notifier takes the lock. */
 	if (READ_ONCE(dev->reg_state) == NETREG_REGISTERED &&
-	    !netmem_set_find(dev)) {
-		hash_add_rcu(netmem_hash, &set->node, (unsigned long)dev);
-		queue_work(netmem_wq, &set->create);
+	    !rcu_access_pointer(dev->netmem_set)) {
+		rcu_assign_pointer(dev->netmem_set, netmem_default[numa_mem_id()]);
+		if (set)
+			queue_work(netmem_wq, &set->create);
 		set = NULL;
 	}
-	spin_unlock_bh(&netmem_hash_lock);
+	spin_unlock_bh(&netmem_dev_lock);
 
 	kfree(set);
-}
-
-static struct netmem_set *netmem_set_of_dev(struct net_device *dev)
-{
-	struct netmem_set *set = netmem_set_find(dev);
-
-	if (unlikely(!set)) {
-		netmem_set_request(dev);
-		return NULL;
-	}
-
-	/* Pairs with the release in netmem_set_init_pools(). */
-	return smp_load_acquire(&set->ready) ? set : NULL;
 }
 
 /* What memory is wanted for: a route, a socket, or neither. */
@@ -607,6 +526,11 @@ struct netmem_key {
 	const struct dst_entry	*dst;
 	const struct sock	*sk;
 };
+
+/* Fragments are cut under rcu_read_lock_sched(), the rest is done under
+ * rcu_read_lock().
+ */
+#define netmem_rcu(p)	rcu_dereference_check(p, rcu_read_lock_sched_held())
 
 /* A socket's route is not checked for being current: see the top of this file. */
 static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key)
@@ -616,12 +540,14 @@ static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key)
 	struct netmem_set *set;
 
 	if (key.sk)
-		dst = rcu_dereference(key.sk->sk_dst_cache);
-	dev = dst ? dst_dev_rcu(dst) : NULL;
-	if (dev && netmem_dev_has_dma(dev)) {
-		set = netmem_set_of_dev(dev);
+		dst = netmem_rcu(key.sk->sk_dst_cache);
+	if (dst) {
+		dev = netmem_rcu(dst->dev_rcu);
+		set = netmem_rcu(dev->netmem_set);
 		if (set)
 			return set;
+		if (unlikely(dev->tx_pool_dma))
+			netmem_set_request(dev);
 	}
 	return netmem_default[numa_mem_id()];
 }
@@ -639,95 +565,165 @@ struct netmem_set *netmem_set_of(struct socket *sock)
 EXPORT_SYMBOL_IF_KUNIT(netmem_set_of);
 #endif
 
-/* What netmem_alloc_gfp() does when the open chunk does not do. */
-static noinline bool netmem_alloc_slow(struct netmem_key key, size_t len,
-				       size_t align, unsigned int hints,
-				       gfp_t gfp, bool reserve,
-				       struct bio_vec *bv)
+/* This CPU's, for the context that it is in. Preemption is off. */
+static __always_inline struct netmem_open *netmem_open_of(struct netmem_set *set,
+							  unsigned int hints)
 {
-	unsigned int ctx = !!in_serving_softirq();
-	struct netmem_class *nclass;
-	struct page *page;
-
-	rcu_read_lock();
-	nclass = &__netmem_set_of(key)->classes[hints];
-	local_lock(&nclass->cpu->open[ctx].lock);
-	page = netmem_refill(nclass, this_cpu_ptr(&nclass->cpu->open[ctx]),
-			     len, align, gfp & NETMEM_GFP_MASK);
-	local_unlock(&nclass->cpu->open[ctx].lock);
-	rcu_read_unlock();
-
-	if (!page) {
-		page = netmem_alloc_unpooled(len, align, gfp & NETMEM_GFP_MASK,
-					     reserve);
-		if (!page)
-			return false;
-		this_cpu_inc(netmem_counters.unpooled);
-	}
-
-	bvec_set_page(bv, page, len, 0);
-	return true;
+	return this_cpu_ptr(&set->cpu->open[hints][!!in_serving_softirq()]);
 }
 
-/* As netmem_alloc_gfp(), but the arguments are known to be good. */
-static __always_inline bool __netmem_alloc(struct netmem_key key, size_t len,
-					   size_t align, unsigned int hints,
-					   gfp_t gfp, bool reserve,
-					   struct bio_vec *bv)
+/* Cut a fragment from the open chunk, if it has room. */
+static __always_inline bool netmem_cut(struct netmem_key key, size_t len,
+				       size_t align, unsigned int hints,
+				       struct bio_vec *bv)
 {
-	unsigned int ctx = !!in_serving_softirq();
-	struct netmem_class *nclass;
 	struct netmem_open *nc;
 	size_t offset;
 	bool fits;
 
+	rcu_read_lock_sched();
+	nc = netmem_open_of(__netmem_set_of(key), hints);
+	offset = ALIGN(nc->offset, align);
+	fits = offset + len <= nc->size;
+	if (likely(fits)) {
+		bvec_set_page(bv, nc->page + (offset >> PAGE_SHIFT), len,
+			      offset_in_page(offset));
+		nc->offset = ALIGN(offset + len, NETMEM_ALIGN_MIN);
+		nc->users++;
+	}
+	rcu_read_unlock_sched();
+	return fits;
+}
+
+/* The open chunk cannot take @len more bytes: find one that does, and return
+ * it, with the fragment at its beginning.
+ *
+ * Nothing here may sleep, nor dip into the reserves of the page allocator: the
+ * caller has a slower and more patient way left.
+ */
+static struct page *netmem_refill(struct netmem_set *set, unsigned int hints,
+				  size_t len, size_t align, gfp_t gfp)
+{
+	struct netmem_pool *pools = set->classes[hints].pools;
+	struct page *page, *closed = NULL;
+	size_t need = max(len, align);
+	struct netmem_open *nc;
+	bool small = false;
+
+	preempt_disable();
+	nc = netmem_open_of(set, hints);
+	page = nc->page;
+	if (page && need <= nc->size && netmem_is_drained(nc)) {
+		nc->allocs += nc->users;
+		netmem_open_chunk(nc, page, len);
+		nc->restarts++;
+		preempt_enable();
+		return page;
+	}
+	preempt_enable();
+
+	gfp &= ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC);
+	gfp |= __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC;
+
+	page = netmem_pool_take(&pools[NETMEM_POOL_CHUNK], gfp);
+	if (!page) {
+		if (need > PAGE_SIZE)
+			return NULL;
+		page = netmem_pool_take(&pools[NETMEM_POOL_PAGE], gfp);
+		if (!page)
+			return NULL;
+		small = true;
+	}
+
+	if (unlikely(!delayed_work_pending(&netmem_trim_work)))
+		queue_delayed_work(netmem_wq, &netmem_trim_work,
+				   NETMEM_TRIM_INTERVAL);
+
+	preempt_disable();
+	nc = netmem_open_of(set, hints);
+	nc->refills++;
+	nc->small += small;
+	/* Keep that chunk open which has more to give. A chunk that is never
+	 * opened belongs to its one fragment, by the one reference that it
+	 * was born with.
+	 */
+	if (page_size(page) - len > nc->size - min(nc->offset, nc->size)) {
+		closed = netmem_close_chunk(nc);
+		netmem_open_chunk(nc, page, len);
+	} else {
+		nc->allocs++;
+	}
+	preempt_enable();
+
+	if (closed)
+		netmem_chunk_put(closed);
+	return page;
+}
+
+/* Everything but cutting a fragment from the open chunk. */
+static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
+				      size_t align, unsigned int hints,
+				      gfp_t gfp, struct bio_vec *bv,
+				      bool reserve)
+{
+	struct page *page;
+
+	if (!len || (hints & ~NETMEM_HINTS_ALL) || !is_power_of_2(align) ||
+	    align > NETMEM_FRAG_MAX)
+		return -EINVAL;
+	if (len > NETMEM_FRAG_MAX)
+		return -EMSGSIZE;
+
+	/* It may have been for another reason that this was called. */
+	if (!netmem_cut(key, len, align, hints, bv)) {
+		rcu_read_lock();
+		page = netmem_refill(__netmem_set_of(key), hints, len, align,
+				     gfp & NETMEM_GFP_MASK);
+		rcu_read_unlock();
+
+		if (!page) {
+			page = netmem_alloc_unpooled(len, align,
+						     gfp & NETMEM_GFP_MASK,
+						     reserve);
+			if (!page)
+				return -ENOMEM;
+			this_cpu_inc(netmem_counters.unpooled);
+		}
+		bvec_set_page(bv, page, len, 0);
+	}
+
+	if (gfp & __GFP_ZERO)
+		memset(bvec_virt(bv), 0, len);
+	return 0;
+}
+
+/* As netmem_alloc_gfp(); @reserve is whether the reserve may be used. */
+static __always_inline int netmem_alloc_key(struct netmem_key key, size_t len,
+					    size_t align, unsigned int hints,
+					    gfp_t gfp, struct bio_vec *bv,
+					    bool reserve)
+{
 	/* Sleeping is not likely to be needed, but wrong if it is not allowed.
 	 * Without debugging this would be a call of the scheduler.
 	 */
 	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
 		might_alloc(gfp);
 
-	rcu_read_lock();
-	nclass = &__netmem_set_of(key)->classes[hints];
-	local_lock(&nclass->cpu->open[ctx].lock);
-	nc = this_cpu_ptr(&nclass->cpu->open[ctx]);
+	/* Is this nothing out of the ordinary, nor wrong? */
+	if (likely(((len - 1) | (align - 1)) < NETMEM_FRAG_MAX &&
+		   !(align & (align - 1)) && hints <= NETMEM_HINTS_ALL &&
+		   !(gfp & __GFP_ZERO)) &&
+	    likely(netmem_cut(key, len, align, hints, bv)))
+		return 0;
 
-	offset = ALIGN(nc->offset, max_t(size_t, align, NETMEM_ALIGN_MIN));
-	fits = offset + len <= nc->size;
-	if (likely(fits)) {
-		bvec_set_page(bv, nc->page + (offset >> PAGE_SHIFT), len,
-			      offset_in_page(offset));
-		nc->offset = offset + len;
-		nc->users++;
-	}
-	local_unlock(&nclass->cpu->open[ctx].lock);
-	rcu_read_unlock();
-
-	if (unlikely(!fits) &&
-	    !netmem_alloc_slow(key, len, align, hints, gfp, reserve, bv))
-		return false;
-
-	if (unlikely(gfp & __GFP_ZERO))
-		memset(bvec_virt(bv), 0, len);
-	return true;
+	return netmem_alloc_slow(key, len, align, hints, gfp, bv, reserve);
 }
 
-/* As netmem_alloc_gfp(). */
-static __always_inline int netmem_alloc_key(struct netmem_key key, size_t len,
-					    size_t align, unsigned int hints,
-					    gfp_t gfp, struct bio_vec *bv)
+static __always_inline int netmem_result(int err)
 {
-	if (unlikely(!len || (hints & ~NETMEM_HINTS_ALL) ||
-		     !is_power_of_2(align) || align > NETMEM_FRAG_MAX))
-		return -EINVAL;
-	if (unlikely(len > NETMEM_FRAG_MAX))
-		return -EMSGSIZE;
-
-	if (unlikely(!__netmem_alloc(key, len, align, hints, gfp, true, bv))) {
+	if (unlikely(err == -ENOMEM))
 		this_cpu_inc(netmem_counters.failures);
-		return -ENOMEM;
-	}
-	return 0;
+	return err;
 }
 
 /**
@@ -771,7 +767,8 @@ static __always_inline int netmem_alloc_key(struct netmem_key key, size_t len,
 int netmem_alloc_gfp(struct socket *sock, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
 {
-	return netmem_alloc_key(netmem_key_of_sock(sock), len, align, hints, gfp, bv);
+	return netmem_result(netmem_alloc_key(netmem_key_of_sock(sock), len,
+					      align, hints, gfp, bv, true));
 }
 EXPORT_SYMBOL(netmem_alloc_gfp);
 ALLOW_ERROR_INJECTION(netmem_alloc_gfp, ERRNO);
@@ -795,8 +792,8 @@ ALLOW_ERROR_INJECTION(netmem_alloc_gfp, ERRNO);
 int netmem_alloc_dst(const struct dst_entry *dst, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
 {
-	return netmem_alloc_key((struct netmem_key){ .dst = dst }, len, align,
-				hints, gfp, bv);
+	return netmem_result(netmem_alloc_key((struct netmem_key){ .dst = dst },
+					      len, align, hints, gfp, bv, true));
 }
 EXPORT_SYMBOL(netmem_alloc_dst);
 
@@ -849,9 +846,9 @@ struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
 
 	while (len) {
 		part = min(len, max_part);
-		if (!__netmem_alloc(netmem_key_of_sock(sock), part, 1, hints,
-				    part > PAGE_SIZE ? big_gfp : gfp, reserve,
-				    &bv)) {
+		if (netmem_alloc_key(netmem_key_of_sock(sock), part, 1, hints,
+				     part > PAGE_SIZE ? big_gfp : gfp, &bv,
+				     reserve)) {
 			if (part <= PAGE_SIZE)
 				goto nomem;
 			max_part = PAGE_SIZE;
@@ -1078,20 +1075,26 @@ static int netmem_netdev_event(struct notifier_block *nb, unsigned long event,
 	if (event != NETDEV_UNREGISTER && event != NETDEV_CHANGENAME)
 		return NOTIFY_DONE;
 
-	spin_lock_bh(&netmem_hash_lock);
-	set = netmem_set_find(dev);
-	if (set && event == NETDEV_CHANGENAME) {
-		strscpy(set->name, dev->name);
-	} else if (set) {
-		hash_del_rcu(&set->node);
-		queue_work(netmem_wq, &set->destroy);
-	}
-	spin_unlock_bh(&netmem_hash_lock);
-
-	/* What is mapped must be unmapped while the device is there. */
-	if (set && event == NETDEV_UNREGISTER)
+	/* No device that is being unregistered is given a set any more, but one
+	 * may be in the making.
+	 */
+	if (event == NETDEV_UNREGISTER && dev->tx_pool_dma)
 		flush_workqueue(netmem_wq);
 
+	spin_lock_bh(&netmem_dev_lock);
+	set = rcu_dereference_protected(dev->netmem_set,
+					lockdep_is_held(&netmem_dev_lock));
+	if (event == NETDEV_UNREGISTER)
+		RCU_INIT_POINTER(dev->netmem_set, NULL);
+	else if (set && set->dev)
+		strscpy(set->name, dev->name);
+	spin_unlock_bh(&netmem_dev_lock);
+
+	/* What is mapped must be unmapped while the device is there. */
+	if (event == NETDEV_UNREGISTER && set && set->dev) {
+		queue_work(netmem_wq, &set->destroy);
+		flush_workqueue(netmem_wq);
+	}
 	return NOTIFY_DONE;
 }
 
@@ -1107,8 +1110,7 @@ static int netmem_cpu_dead(unsigned int cpu)
 
 	mutex_lock(&netmem_sets_mutex);
 	list_for_each_entry(set, &netmem_sets, list)
-		for (int c = 0; c < NETMEM_NR_CLASSES; c++)
-			netmem_retire_cpu(&set->classes[c], cpu);
+		netmem_retire_cpu(set, cpu);
 	mutex_unlock(&netmem_sets_mutex);
 	return 0;
 }
@@ -1122,10 +1124,10 @@ VISIBLE_IF_KUNIT void netmem_read_stats(const struct netmem_set *set,
 
 	memset(stats, 0, sizeof(*stats));
 	for_each_possible_cpu(cpu) {
-		const struct netmem_cpu *nc = per_cpu_ptr(nclass->cpu, cpu);
+		const struct netmem_cpu *nc = per_cpu_ptr(set->cpu, cpu);
 
-		for (int i = 0; i < ARRAY_SIZE(nc->open); i++) {
-			const struct netmem_open *no = &nc->open[i];
+		for (int i = 0; i < ARRAY_SIZE(nc->open[c]); i++) {
+			const struct netmem_open *no = &nc->open[c][i];
 
 			stats->allocs += READ_ONCE(no->allocs) +
 					 READ_ONCE(no->users);

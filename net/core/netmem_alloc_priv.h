@@ -3,7 +3,7 @@
 #ifndef __NETMEM_ALLOC_PRIV_H
 #define __NETMEM_ALLOC_PRIV_H
 
-#include <linux/local_lock.h>
+#include <linux/cache.h>
 #include <linux/netdevice.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -48,18 +48,18 @@ struct netmem_pool {
 
 /**
  * struct netmem_open - an open chunk, and its counters
- * @lock: guards all of this
- * @page: the chunk, or NULL
  * @offset: where the next fragment may begin
  * @size: the chunk's size; 0 if there is none
+ * @page: the chunk, or NULL
  * @users: fragments cut from the chunk
  * @allocs: fragments cut from those before it
  * @restarts: times that the open chunk started over, all of it being free
  * @refills: chunks opened or given away whole
  * @small: how many of these were single pages
+ *
+ * Belongs to its CPU, for as long as that does not preempt who uses it.
  */
 struct netmem_open {
-	local_lock_t	lock;
 	unsigned int	offset;
 	unsigned int	size;
 	struct page	*page;
@@ -68,49 +68,45 @@ struct netmem_open {
 	u64		restarts;
 	u64		refills;
 	u64		small;
-};
+} ____cacheline_aligned;
 
 /**
  * struct netmem_cpu - a CPU's open chunks
- * @open: [1] for softirq, [0] for what a softirq can interrupt
+ * @open: by class; [1] for softirq, [0] for what a softirq can interrupt
  */
 struct netmem_cpu {
-	struct netmem_open	open[2];
+	struct netmem_open	open[NETMEM_NR_CLASSES][2];
 };
 
 /**
  * struct netmem_class - fragments of like lifetime
- * @cpu: the open chunks
- * @pools: where the chunks come from
+ * @pools: where their chunks come from
  */
 struct netmem_class {
-	struct netmem_cpu __percpu	*cpu;
-	struct netmem_pool		pools[NETMEM_NR_POOLS];
+	struct netmem_pool	pools[NETMEM_NR_POOLS];
 };
 
 /**
  * struct netmem_set - the pools of a device or a node
- * @node: in netmem_hash
- * @list: in netmem_sets, once @ready
+ * @cpu: the open chunks
+ * @classes: by lifetime
+ * @list: in netmem_sets
  * @dev: the device, which has a set for as long as it is registered; NULL in a
  *	default set
  * @name: the device's name, to be shown only: it may change at any time
  * @nid: NUMA node
- * @ready: the pools are there
- * @classes: by lifetime
  * @create: work that makes the pools
  * @destroy: work that takes the set away
  */
 struct netmem_set {
-	struct hlist_node	node;
-	struct list_head	list;
-	struct net_device	*dev;
-	char			name[IFNAMSIZ];
-	int			nid;
-	bool			ready;
-	struct netmem_class	classes[NETMEM_NR_CLASSES];
-	struct work_struct	create;
-	struct work_struct	destroy;
+	struct netmem_cpu __percpu	*cpu;
+	struct netmem_class		classes[NETMEM_NR_CLASSES];
+	struct list_head		list;
+	struct net_device		*dev;
+	char				name[IFNAMSIZ];
+	int				nid;
+	struct work_struct		create;
+	struct work_struct		destroy;
 };
 
 struct netmem_stats {

@@ -8,7 +8,12 @@
  * lies:
  *
  *	marker | headers | payload | headers | payload ...
- *	`---- netmem ---' borrowed   netmem   borrowed
+ *	`---- netmem ---' page refs  netmem   page refs
+ *
+ * The packets take no references on any of it.  They hold the chain, until the
+ * server has acknowledged them: see Documentation/networking/skb_bvecq.rst.  So it
+ * does not matter to the request's owner whether the reply, a signal or a
+ * reconnect comes first.
  */
 
 #include <kunit/visibility.h>
@@ -19,6 +24,7 @@
 #include <linux/sched/signal.h>
 #include <linux/task_work.h>
 #include <net/netmem_alloc.h>
+#include <net/skb_bvecq.h>
 #include "cifsglob.h"
 #include "cifsproto.h"
 #include "cifs_debug.h"
@@ -96,7 +102,8 @@ static struct bvecq *smb_refer_to_payload(const struct smb_rqst *rqst)
 		return NULL;
 
 	len = netfs_extract_iter(&iter, iov_iter_count(&iter), UINT_MAX,
-				 NETFS_EXTRACT_SPLICE, GFP_NOFS, &payload);
+				 NETFS_EXTRACT_REF | NETFS_EXTRACT_SPLICE,
+				 GFP_NOFS, &payload);
 	if (len > 0 && iov_iter_count(&iter)) {
 		/* Copying will do, or show why it cannot be read. */
 		bvecq_put(payload);
@@ -115,8 +122,7 @@ static struct bvecq *smb_refer_to_payload(const struct smb_rqst *rqst)
  *
  * Copy the length marker and the headers of all the PDUs into as few fragments
  * of network memory as the payload between them allows and refer to the payload.
- * Its owner keeps it in place until the message was sent; from then on the
- * network holds references of its own.
+ * The chain holds a reference on each of its folios.
  *
  * Context: Process context, server lock held; may sleep, does not enter a
  * filesystem.
@@ -260,15 +266,11 @@ EXPORT_SYMBOL_IF_KUNIT(smb_copy_payload);
  * Hand a message to the socket.  It takes one call unless the socket's buffer
  * is full and stays so for longer than the socket's send timeout.
  */
-static int smb_sendmsg(struct TCP_Server_Info *server, struct msghdr *msg)
+static int smb_sendmsg_all(struct TCP_Server_Info *server, struct msghdr *msg)
 {
 	struct socket *ssocket = server->ssocket;
 	int retries = 0;
 	int rc;
-
-	msg->msg_flags = MSG_SPLICE_PAGES | MSG_NOSIGNAL;
-	if (server->noblocksnd)
-		msg->msg_flags |= MSG_DONTWAIT;
 
 	while (msg_data_left(msg)) {
 		/*
@@ -297,6 +299,13 @@ static int smb_sendmsg(struct TCP_Server_Info *server, struct msghdr *msg)
 		 * to avoid unnecessary reconnects.
 		 */
 		rc = sock_sendmsg(ssocket, msg);
+		if (rc == -EOPNOTSUPP && msg->msg_ubuf) {
+			/* Somebody has laid a sockmap over the socket: let the
+			 * packets take page references.
+			 */
+			bvecq_sendmsg_end(msg);
+			continue;
+		}
 		if (rc == -EAGAIN || unlikely(rc == -EINTR && task_work_pending(current))) {
 			retries++;
 			if (retries >= 14 ||
@@ -327,9 +336,29 @@ static int smb_sendmsg(struct TCP_Server_Info *server, struct msghdr *msg)
 	return 0;
 }
 
-static int smb_transmit_tcp(struct TCP_Server_Info *server, struct msghdr *msg)
+static int smb_sendmsg(struct TCP_Server_Info *server, struct msghdr *msg,
+		       struct bvecq *chain, size_t len)
 {
-	size_t len = msg_data_left(msg);
+	int rc;
+
+	msg->msg_flags = MSG_NOSIGNAL;
+	if (server->noblocksnd)
+		msg->msg_flags |= MSG_DONTWAIT;
+
+	/* Whoever receives the packets on this host may keep the pages. */
+	rc = bvecq_sendmsg_begin(msg, chain, len, false);
+	if (WARN_ON_ONCE(rc < 0))
+		return rc;
+	rc = smb_sendmsg_all(server, msg);
+	if (msg->msg_ubuf)
+		bvecq_sendmsg_end(msg);
+	return rc;
+}
+
+static int smb_transmit_tcp(struct TCP_Server_Info *server, struct bvecq *chain,
+			    size_t len)
+{
+	struct msghdr msg = {};
 	sigset_t mask, oldmask;
 	int rc;
 
@@ -341,7 +370,7 @@ static int smb_transmit_tcp(struct TCP_Server_Info *server, struct msghdr *msg)
 	 */
 	sigfillset(&mask);
 	sigprocmask(SIG_BLOCK, &mask, &oldmask);
-	rc = smb_sendmsg(server, msg);
+	rc = smb_sendmsg(server, &msg, chain, len);
 	sigprocmask(SIG_SETMASK, &oldmask, NULL);
 
 	/*
@@ -354,14 +383,14 @@ static int smb_transmit_tcp(struct TCP_Server_Info *server, struct msghdr *msg)
 	 * interrupt because the session will be reconnected anyway, so there
 	 * won't be any response from the server to handle.
 	 */
-	if (signal_pending(current) && msg_data_left(msg)) {
+	if (signal_pending(current) && msg_data_left(&msg)) {
 		cifs_dbg(FYI, "signal is pending after attempt to send\n");
 		rc = -ERESTARTSYS;
 	}
 
-	if (msg_data_left(msg) && msg_data_left(msg) != len) {
+	if (msg_data_left(&msg) && msg_data_left(&msg) != len) {
 		cifs_dbg(FYI, "partial send (wanted=%zu sent=%zu): terminating session\n",
-			 len, len - msg_data_left(msg));
+			 len, len - msg_data_left(&msg));
 		/*
 		 * If we have only sent part of an SMB then the next SMB could
 		 * be taken as the remainder of this one. We need to kill the
@@ -375,8 +404,8 @@ static int smb_transmit_tcp(struct TCP_Server_Info *server, struct msghdr *msg)
 }
 
 /*
- * Send a message.  The caller may put @chain afterwards: TCP has taken page
- * references on what it still needs, and RDMA has waited for the sends to end.
+ * Send a message.  The caller may put @chain afterwards: TCP holds it for as long
+ * as it needs it, and RDMA has waited for the sends to end.
  *
  * Returns 0 if all of it was queued, -EAGAIN if there is no connection or it is
  * stuck, -EINTR or -ERESTARTSYS for a signal, or -ECONNABORTED.  If only a part
@@ -384,19 +413,20 @@ static int smb_transmit_tcp(struct TCP_Server_Info *server, struct msghdr *msg)
  */
 static int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain)
 {
-	struct msghdr msg = {};
 	size_t len = bvecq_bytes(chain);
 	int rc = -EAGAIN;
 
 	cifs_in_send_inc(server);
-	iov_iter_bvec_queue(&msg.msg_iter, ITER_SOURCE, chain, 0, 0, len);
 	cifs_dbg(FYI, "Sending smb: smb_len=%zu\n", len);
 
 	if (cifs_rdma_enabled(server)) {
 		/* return -EAGAIN when connecting or reconnecting */
 		if (server->smbd_conn) {
-			iov_iter_advance(&msg.msg_iter, SMB_MARKER_LEN);
-			rc = smbd_send(server, &msg.msg_iter);
+			struct iov_iter iter;
+
+			iov_iter_bvec_queue(&iter, ITER_SOURCE, chain, 0, 0, len);
+			iov_iter_advance(&iter, SMB_MARKER_LEN);
+			rc = smbd_send(server, &iter);
 		}
 	} else if (!server->ssocket) {
 		goto out;
@@ -405,7 +435,7 @@ static int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain)
 		rc = -ERESTARTSYS;
 		goto out;
 	} else {
-		rc = smb_transmit_tcp(server, &msg);
+		rc = smb_transmit_tcp(server, chain, len);
 	}
 
 	/*
@@ -447,8 +477,7 @@ int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len
 
 	to = (struct bvecq_pos){ .bq = chain };
 	smb_fill_from_kvec(&to, &iov, 1, len);
-	iov_iter_bvec_queue(&msg.msg_iter, ITER_SOURCE, chain, 0, 0, len);
-	rc = smb_sendmsg(server, &msg);
+	rc = smb_sendmsg(server, &msg, chain, len);
 	bvecq_put(chain);
 	return rc;
 }

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Sending a bvecq without references on its pages.
+ *
+ * The sender passes the queue's ubuf in msghdr.msg_ubuf. Whole pieces become
+ * frags; the packet takes no references on them, but one on the ubuf of the
+ * first segment that it carries bytes of, and that holds all that follows it:
+ * see bvecq_tx_begin().
+ *
+ *   sendmsg:   msg_ubuf --.          moves on, as bytes are queued
+ *                         v
+ *              A -> B -> C -> D      each holds its successor
+ *              ^         ^
+ *   packets:   1         2           1 carries A and B, and the rest of C is in 2
+ *
+ * As the peer acknowledges packet 1, A and B are their owner's again, while D has
+ * not been queued yet. Clones and parts of packet 1 hold A as well, so
+ * whatever a driver or a qdisc still has is not given back either.
+ *
+ * A packet that turns out to be for this host lets go of the ubuf and takes page
+ * references instead: see __skb_orphan_frags_rx().
+ */
+
+#include <linux/bvecq.h>
+#include <linux/export.h>
+#include <linux/mm.h>
+#include <linux/skbuff.h>
+#include <linux/socket.h>
+#include <linux/uio.h>
+#include <kunit/visibility.h>
+#include <net/hotdata.h>
+#include <net/skb_bvecq.h>
+#include <trace/events/skb.h>
+
+static struct bvecq *ubuf_bvecq(struct ubuf_info *ubuf)
+{
+	return container_of(ubuf, struct bvecq, ubuf);
+}
+
+static void bvecq_ubuf_complete(struct sk_buff *skb, struct ubuf_info *ubuf,
+				bool success)
+{
+	trace_skb_bvecq_complete(skb, ubuf, success);
+	bvecq_tx_put(ubuf_bvecq(ubuf), !success);
+}
+
+static const struct ubuf_info_ops bvecq_ubuf_ops = {
+	.complete	= bvecq_ubuf_complete,
+};
+
+/* What has no page references of its own cannot be taken away from its owner,
+ * which the awkward paths of the network do.
+ */
+static bool bvecq_pages_ok(const struct bvecq *bq, size_t len)
+{
+	for (; bq && len; bq = bvecq_next(bq)) {
+		for (unsigned int i = 0; i < bvecq_nr_slots(bq) && len; i++) {
+			const struct bio_vec *bv = &bq->bv[i];
+			struct page *page = bv->bv_page + (bv->bv_offset >> PAGE_SHIFT);
+			size_t part = min_t(size_t, bv->bv_len, len), done = 0;
+
+			len -= part;
+			while (done < part) {
+				struct folio *folio = page_folio(page);
+				size_t offset = folio_page_idx(folio, page) * PAGE_SIZE +
+						(done ? 0 : offset_in_page(bv->bv_offset));
+				size_t step = folio_size(folio) - offset;
+
+				if (!sendpage_ok(page))
+					return false;
+				done += step;
+				page = folio_page(folio, 0) + folio_nr_pages(folio);
+			}
+		}
+	}
+	return true;
+}
+
+/**
+ * bvecq_sendmsg_begin() - get ready to send a queue
+ * @msg: where to; cleared, but for the address and flags that the caller wants
+ * @head: first segment of the queue; nothing may be appended any more
+ * @len: bytes to send, from the beginning of @head
+ * @reused: the owner writes to the memory as soon as it has been let go. Then a
+ *	receiver on this host, a packet capture too, gets a copy. Otherwise they
+ *	hold page references for as long as they like, and the owner has to leave
+ *	to them what is in the pages, as it is with the fragments of netmem_alloc()
+ *	and folios of the page cache.
+ *
+ * Sets up msg_iter, msg_ubuf and MSG_SPLICE_PAGES. The caller then calls
+ * sock_sendmsg(), as often as it takes, and at last bvecq_sendmsg_end(). The
+ * @done callback of each segment says when the network has finished with it, which
+ * may be before sock_sendmsg() returns; it runs in softirq, or in the caller's
+ * context. The network has references of its own on the memory.
+ *
+ * sock_sendmsg() fails with -EOPNOTSUPP, and queues nothing, if the socket's
+ * protocol cannot do this; bvecq_sendmsg_end() is to be called all the same, and
+ * the queue can be sent by other means. The route's device may not be able to
+ * gather; then everything is copied, and @done says so.
+ *
+ * Context: Any; the caller holds a reference on @head.
+ *
+ * Return:
+ * * 0 - success
+ * * -EBUSY - a part of the queue is still being sent, say by a connection that has
+ *   been given up since
+ * * -EINVAL - there is memory that page references cannot hold, such as
+ *   kmalloc()'s. Nothing has been done.
+ */
+int bvecq_sendmsg_begin(struct msghdr *msg, struct bvecq *head, size_t len,
+			bool reused)
+{
+	u8 flags = SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN;
+	int err;
+
+	if (!bvecq_pages_ok(head, len))
+		return -EINVAL;
+
+	if (!reused)
+		flags |= SKBFL_PAGES_STAY;
+	err = bvecq_tx_begin(head, &bvecq_ubuf_ops, flags);
+	if (err)
+		return err;
+
+	iov_iter_bvec_queue(&msg->msg_iter, ITER_SOURCE, head, 0, 0, len);
+	msg->msg_ubuf = &head->ubuf;
+	msg->msg_flags |= MSG_SPLICE_PAGES;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(bvecq_sendmsg_begin);
+
+/**
+ * bvecq_sendmsg_end() - have sent a queue, or give up
+ * @msg: as bvecq_sendmsg_begin() set it up, and sock_sendmsg() left it
+ *
+ * Segments that no packet carries complete at once.
+ *
+ * Context: Any but hardirq and NMI.
+ */
+void bvecq_sendmsg_end(struct msghdr *msg)
+{
+	struct ubuf_info *ubuf = msg->msg_ubuf;
+
+	msg->msg_ubuf = NULL;
+	bvecq_tx_end(ubuf_bvecq(ubuf));
+}
+EXPORT_SYMBOL_GPL(bvecq_sendmsg_end);
+
+/**
+ * skb_bvecq_copied() - say that what was taken from a queue was copied
+ * @msg: what bvecq_sendmsg_begin() set up; msg_iter has been advanced
+ *
+ * Context: process context.
+ */
+void skb_bvecq_copied(struct msghdr *msg)
+{
+	msg->msg_ubuf = &bvecq_tx_move(ubuf_bvecq(msg->msg_ubuf),
+				       msg->msg_iter.bvecq, true)->ubuf;
+}
+
+/* May @skb take frags without references, which @ubuf holds? */
+static bool skb_can_manage(struct sk_buff *skb, struct ubuf_info *ubuf)
+{
+	struct ubuf_info *held = skb_zcopy(skb);
+
+	/* No packet has frags of both kinds. */
+	if (!skb_shinfo(skb)->nr_frags)
+		return !held;
+	return skb_zcopy_managed(skb) && held->ops == ubuf->ops &&
+	       held->flags == ubuf->flags &&
+	       bvecq_tx_link(ubuf_bvecq(held), ubuf_bvecq(ubuf));
+}
+
+/**
+ * skb_splice_bvecq() - add pieces of a queue to a packet
+ * @skb: the packet; nobody else has it, and its checksum is left to the device
+ * @msg: what bvecq_sendmsg_begin() set up. msg_iter is advanced, and msg_ubuf
+ *	moves on with it, by which segments may complete.
+ * @maxsize: how many bytes to add at most
+ *
+ * Pieces that continue the last frag are merged with it. The caller charges the
+ * bytes to the socket.
+ *
+ * Context: the socket is locked.
+ *
+ * Return: the number of bytes added; -EMSGSIZE if another packet has to be begun,
+ * as this one has no frag left, or has frags of another kind; -EIO if the queue is
+ * shorter than msg_iter says.
+ */
+ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
+			 size_t maxsize)
+{
+	unsigned int limit = min(READ_ONCE(net_hotdata.sysctl_max_skb_frags),
+				 MAX_SKB_FRAGS);
+	struct skb_shared_info *shinfo = skb_shinfo(skb);
+	struct iov_iter *iter = &msg->msg_iter;
+	struct bvecq *bq = ubuf_bvecq(msg->msg_ubuf);
+	ssize_t spliced = 0, ret = -EMSGSIZE;
+	struct bvecq_pos pos;
+
+	maxsize = min(maxsize, iov_iter_count(iter));
+	while (spliced < maxsize) {
+		const struct bio_vec *bv;
+		struct folio *folio;
+		struct page *page;
+		skb_frag_t *last;
+		size_t offset, part;
+
+		pos = (struct bvecq_pos){ iter->bvecq, iter->bvecq_slot, iter->iov_offset };
+		bv = bvecq_pos_bv(&pos);
+		if (WARN_ON_ONCE(!bv)) {
+			ret = -EIO;
+			break;
+		}
+		bq = bvecq_tx_move(bq, pos.bq, false);
+		if (!spliced && !skb_can_manage(skb, &bq->ubuf))
+			break;
+
+		/* A frag lies in one folio, lest one reference not hold it all. */
+		offset = bv->bv_offset + pos.offset;
+		page = bv->bv_page + (offset >> PAGE_SHIFT);
+		folio = page_folio(page);
+		offset = folio_page_idx(folio, page) * PAGE_SIZE + offset_in_page(offset);
+		part = min3(bv->bv_len - pos.offset, maxsize - spliced,
+			    folio_size(folio) - offset);
+
+		last = shinfo->nr_frags ? &shinfo->frags[shinfo->nr_frags - 1] : NULL;
+		if (last && skb_frag_page(last) == folio_page(folio, 0) &&
+		    skb_frag_off(last) + skb_frag_size(last) == offset) {
+			skb_frag_size_add(last, part);
+		} else if (shinfo->nr_frags < limit) {
+			skb_fill_page_desc_noacc(skb, shinfo->nr_frags,
+						 folio_page(folio, 0), offset, part);
+		} else {
+			break;
+		}
+		if (!spliced && !skb_zcopy(skb)) {
+			skb_zcopy_set(skb, &bq->ubuf, NULL);
+			shinfo->flags |= SKBFL_MANAGED_FRAG_REFS;
+			trace_skb_bvecq_attach(skb, &bq->ubuf);
+		}
+		iov_iter_advance(iter, part);
+		spliced += part;
+	}
+
+	msg->msg_ubuf = &bq->ubuf;
+	skb_len_add(skb, spliced);
+	return spliced ?: ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(skb_splice_bvecq);

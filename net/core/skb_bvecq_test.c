@@ -1,0 +1,900 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * KUnit tests of sending a bvecq without references on its pages: what a packet
+ * holds, whatever is done to it, and what a TCP sender is told, over the loopback
+ * device.
+ */
+#include <kunit/test.h>
+#include <kunit/visibility.h>
+#include <linux/bvecq.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/inetdevice.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/net.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+#include <net/net_namespace.h>
+#include <net/netmem_alloc.h>
+#include <net/skb_bvecq.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#define MAX_SEGMENTS	512
+#define WAIT		(10 * HZ)
+
+/* What the owner of a message was told. */
+struct message {
+	struct kunit	*test;
+	struct bvecq	*head;
+	size_t		len;
+	unsigned int	nr;		/* segments */
+	unsigned int	told;
+	unsigned int	copied;
+	size_t		bytes;
+	bool		scribble;	/* write to what was let go */
+	struct bvecq	*bq[MAX_SEGMENTS];
+	wait_queue_head_t wait;
+};
+
+static u8 pattern(size_t i)
+{
+	return (i >> 12) * 7 + i * 13 + (i >> 8);
+}
+
+/* Segments are done in the order of the stream, each once. */
+static void message_done(struct bvecq *bq, size_t bytes, bool copied)
+{
+	struct message *m = bq->priv;
+
+	if (m->told >= m->nr || m->bq[m->told] != bq)
+		KUNIT_FAIL(m->test, "segment %u was not the next one", m->told);
+	if (m->scribble)
+		for (unsigned int i = 0; i < bq->nr_slots; i++)
+			memset(bvec_virt(&bq->bv[i]), 0xee, bq->bv[i].bv_len);
+	m->bytes += bytes;
+	m->copied += copied;
+	WRITE_ONCE(m->told, m->told + 1);
+	wake_up(&m->wait);
+}
+
+static void message_put(void *data)
+{
+	struct message *m = data;
+
+	if (m->head)
+		bvecq_put(m->head);
+	m->head = NULL;
+}
+
+/* A message of segments of @piece bytes each; the caller has a reference on all of
+ * them. The pages are 32 KiB folios, and @mem says whose they are.
+ */
+static struct message *message_new(struct kunit *test, size_t len, size_t piece,
+				   enum bvecq_mem mem)
+{
+	struct message *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	struct bvecq *tail = NULL;
+
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	KUNIT_ASSERT_LE(test, DIV_ROUND_UP(len, piece), MAX_SEGMENTS);
+	m->test = test;
+	m->len = len;
+	init_waitqueue_head(&m->wait);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, message_put, m));
+
+	for (size_t done = 0; done < len; done += piece) {
+		size_t part = min(piece, len - done), filled = 0;
+		struct bvecq *bq = bvecq_alloc(4, mem, GFP_KERNEL);
+
+		KUNIT_ASSERT_NOT_NULL(test, bq);
+		if (tail)
+			bvecq_join(tail, bq);
+		else
+			m->head = bq;
+		tail = bq;
+		bq->priv = m;
+		bq->done = message_done;
+		m->bq[m->nr++] = bq;
+
+		while (filled < part) {
+			size_t step = min_t(size_t, part - filled, SZ_32K - 100);
+			struct bio_vec bv;
+
+			if (mem == BVECQ_MEM_NETMEM) {
+				bq->free_bv = netmem_free;
+				step = min_t(size_t, step, SZ_16K);
+				KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, step, 0, &bv));
+			} else {
+				struct folio *folio = folio_alloc(GFP_KERNEL, get_order(SZ_32K));
+
+				KUNIT_ASSERT_NOT_NULL(test, folio);
+				bvec_set_folio(&bv, folio, step, 100);
+			}
+			KUNIT_ASSERT_EQ(test, 0, bvecq_append_bv(bq, &bv));
+			for (size_t i = 0; i < step; i++)
+				*((u8 *)bvec_virt(&bv) + i) = pattern(done + filled + i);
+			filled += step;
+		}
+	}
+	return m;
+}
+
+/* References on all folios of the message, less one each. */
+static long message_refs(const struct message *m)
+{
+	const struct page *last = NULL;
+	long refs = 0;
+
+	for (const struct bvecq *bq = m->head; bq; bq = bq->next)
+		for (unsigned int i = 0; i < bq->nr_slots; i++) {
+			const struct page *page = compound_head(bq->bv[i].bv_page);
+
+			if (page != last)
+				refs += page_ref_count(page) - 1;
+			last = page;
+		}
+	return refs;
+}
+
+static void expect_done(struct message *m, bool copied)
+{
+	struct kunit *test = m->test;
+
+	KUNIT_EXPECT_GT(test, wait_event_timeout(m->wait, READ_ONCE(m->told) == m->nr, WAIT), 0);
+	KUNIT_EXPECT_EQ(test, m->nr, m->told);
+	KUNIT_EXPECT_EQ(test, m->len, m->bytes);
+	KUNIT_EXPECT_EQ(test, copied ? m->nr : 0, m->copied);
+}
+
+/*
+ * Packets
+ */
+
+/* A packet with the message in it, and nobody else holding the ubuf. */
+static struct sk_buff *packet(struct kunit *test, struct message *m)
+{
+	struct sk_buff *skb = alloc_skb(256, GFP_KERNEL);
+	struct msghdr msg = {};
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	skb_reserve(skb, 128);
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, m->len, false));
+	KUNIT_EXPECT_EQ(test, m->len, skb_splice_bvecq(skb, &msg, m->len));
+	KUNIT_EXPECT_EQ(test, 0, iov_iter_count(&msg.msg_iter));
+	bvecq_sendmsg_end(&msg);
+
+	KUNIT_EXPECT_EQ(test, m->len, skb->len);
+	KUNIT_EXPECT_TRUE(test, skb_zcopy_managed(skb));
+	KUNIT_EXPECT_TRUE(test, skb_has_shared_frag(skb));
+	KUNIT_EXPECT_EQ(test, 0, m->told);
+	return skb;
+}
+
+static void expect_content(struct kunit *test, const struct sk_buff *skb, size_t from)
+{
+	for (int i = 0; i < skb->len; i++) {
+		u8 c = 0;
+
+		skb_copy_bits(skb, i, &c, 1);
+		if (c != pattern(from + i)) {
+			KUNIT_FAIL(test, "byte %d is %02x, not %02x", i, c, pattern(from + i));
+			return;
+		}
+	}
+}
+
+/* What is done to a packet; returns what comes of it besides. */
+static struct sk_buff *op_nothing(struct kunit *test, struct sk_buff *skb)
+{
+	return NULL;
+}
+
+static struct sk_buff *op_clone(struct kunit *test, struct sk_buff *skb)
+{
+	return skb_clone(skb, GFP_KERNEL);
+}
+
+static struct sk_buff *op_unclone(struct kunit *test, struct sk_buff *skb)
+{
+	struct sk_buff *clone = skb_clone(skb, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, clone);
+	KUNIT_EXPECT_EQ(test, 0, skb_unclone(clone, GFP_KERNEL));
+	KUNIT_EXPECT_FALSE(test, skb_cloned(skb));
+	return clone;
+}
+
+static struct sk_buff *op_expand_head(struct kunit *test, struct sk_buff *skb)
+{
+	KUNIT_EXPECT_EQ(test, 0, pskb_expand_head(skb, 64, 64, GFP_KERNEL));
+	return NULL;
+}
+
+static struct sk_buff *op_split(struct kunit *test, struct sk_buff *skb)
+{
+	struct sk_buff *half = alloc_skb(0, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, half);
+	skb_split(skb, half, skb->len / 2 - 1);
+	return half;
+}
+
+static struct sk_buff *op_segment(struct kunit *test, struct sk_buff *skb)
+{
+	struct sk_buff *segs;
+
+	skb_push(skb, ETH_HLEN);
+	skb_reset_mac_header(skb);
+	skb->protocol = htons(ETH_P_IP);
+	eth_hdr(skb)->h_proto = htons(ETH_P_IP);
+	skb_pull(skb, ETH_HLEN);
+	skb_reset_network_header(skb);
+	skb_reset_transport_header(skb);
+	skb_shinfo(skb)->gso_size = 1448;
+	segs = skb_segment(skb, NETIF_F_SG | NETIF_F_HW_CSUM);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(segs));
+	__skb_pull(skb, ETH_HLEN);
+	return segs;
+}
+
+static struct sk_buff *op_trim(struct kunit *test, struct sk_buff *skb)
+{
+	KUNIT_EXPECT_EQ(test, 0, pskb_trim(skb, skb->len / 2));
+	return NULL;
+}
+
+/* These may take references. */
+static struct sk_buff *op_copy(struct kunit *test, struct sk_buff *skb)
+{
+	return pskb_copy(skb, GFP_KERNEL);
+}
+
+static struct sk_buff *op_pull(struct kunit *test, struct sk_buff *skb)
+{
+	KUNIT_EXPECT_TRUE(test, pskb_may_pull(skb, 2000));
+	return NULL;
+}
+
+static struct sk_buff *op_linearize(struct kunit *test, struct sk_buff *skb)
+{
+	KUNIT_EXPECT_EQ(test, 0, skb_linearize(skb));
+	return NULL;
+}
+
+static struct sk_buff *op_receive(struct kunit *test, struct sk_buff *skb)
+{
+	struct sk_buff *clone = skb_clone(skb, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, clone);
+	KUNIT_EXPECT_EQ(test, 0, skb_orphan_frags_rx(clone, GFP_KERNEL));
+	KUNIT_EXPECT_NULL(test, skb_zcopy(clone));
+	KUNIT_EXPECT_FALSE(test, skb_zcopy_managed(clone));
+	KUNIT_EXPECT_TRUE(test, skb_has_shared_frag(clone));
+	KUNIT_EXPECT_TRUE(test, skb_zcopy_managed(skb));
+	return clone;
+}
+
+static struct sk_buff *op_receive_alone(struct kunit *test, struct sk_buff *skb)
+{
+	KUNIT_EXPECT_EQ(test, 0, skb_orphan_frags_rx(skb, GFP_KERNEL));
+	KUNIT_EXPECT_TRUE(test, skb_has_shared_frag(skb));
+	return NULL;
+}
+
+static struct sk_buff *op_append(struct kunit *test, struct sk_buff *skb)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_EQ(test, 0, skb_append_pagefrags(skb, page, 0, 0, MAX_SKB_FRAGS));
+	put_page(page);
+	return NULL;
+}
+
+static const struct packet_case {
+	const char	*name;
+	struct sk_buff	*(*op)(struct kunit *test, struct sk_buff *skb);
+	bool		no_refs;	/* the pages get none */
+	bool		lets_go;	/* no packet holds the ubuf afterwards */
+} packet_cases[] = {
+	{ "nothing",		op_nothing,		.no_refs = true },
+	{ "clone",		op_clone,		.no_refs = true },
+	{ "unclone",		op_unclone,		.no_refs = true },
+	{ "expand head",	op_expand_head,		.no_refs = true },
+	{ "split",		op_split,		.no_refs = true },
+	{ "segment",		op_segment,		.no_refs = true },
+	{ "trim",		op_trim,		.no_refs = true },
+	{ "copy",		op_copy },
+	{ "pull",		op_pull,		.no_refs = true },
+	{ "linearize",		op_linearize,		.no_refs = true, .lets_go = true },
+	{ "receive",		op_receive },
+	{ "receive alone",	op_receive_alone,	.lets_go = true },
+	{ "append",		op_append },
+};
+
+KUNIT_ARRAY_PARAM_DESC(packet, packet_cases, name);
+
+/* Whatever is done to a packet, it and what is made of it have the data, and the
+ * owner is told when the last of them has let go.
+ */
+static void test_packet(struct kunit *test)
+{
+	const struct packet_case *c = test->param_value;
+	struct message *m = message_new(test, 40000, 4000, BVECQ_MEM_PAGE);
+	struct sk_buff *skb = packet(test, m), *more, *next;
+	long refs = message_refs(m);
+	size_t at = 0;
+
+	more = c->op(test, skb);
+	if (c->no_refs)
+		KUNIT_EXPECT_EQ(test, refs, message_refs(m));
+	KUNIT_EXPECT_EQ(test, c->lets_go ? m->nr : 0, m->told);
+	expect_content(test, skb, 0);
+	if (more && more->len + skb->len == m->len)
+		at = skb->len;
+	kfree_skb(skb);
+
+	for (; more; more = next) {
+		next = more->next;
+		if (c->op == op_segment) {
+			__skb_pull(more, ETH_HLEN);
+			expect_content(test, more, at);
+			at += more->len;
+		} else {
+			expect_content(test, more, at);
+		}
+		if (c->op != op_receive)
+			KUNIT_EXPECT_EQ(test, 0, m->told);
+		skb_mark_not_on_list(more);
+		kfree_skb(more);
+	}
+	KUNIT_EXPECT_EQ(test, m->nr, m->told);
+	KUNIT_EXPECT_EQ(test, refs, message_refs(m));
+}
+
+/* A packet takes what it has frags for, and merges what continues the last one. */
+static void test_packet_full(struct kunit *test)
+{
+	struct message *m = message_new(test, 30 * 4000, 4000, BVECQ_MEM_PAGE);
+	struct sk_buff *skb = alloc_skb(256, GFP_KERNEL);
+	struct msghdr msg = {};
+	ssize_t n;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, m->len, false));
+	/* Byte by byte is no more frags. */
+	for (int i = 0; i < 100; i++)
+		KUNIT_EXPECT_EQ(test, 1, skb_splice_bvecq(skb, &msg, 1));
+	KUNIT_EXPECT_EQ(test, 1, skb_shinfo(skb)->nr_frags);
+	n = skb_splice_bvecq(skb, &msg, m->len);
+	KUNIT_EXPECT_EQ(test, MAX_SKB_FRAGS * 4000 - 100, n);
+	KUNIT_EXPECT_EQ(test, MAX_SKB_FRAGS, skb_shinfo(skb)->nr_frags);
+	KUNIT_EXPECT_EQ(test, -EMSGSIZE, skb_splice_bvecq(skb, &msg, m->len));
+	expect_content(test, skb, 0);
+	bvecq_sendmsg_end(&msg);
+	KUNIT_EXPECT_EQ(test, 0, m->told);
+	kfree_skb(skb);
+	KUNIT_EXPECT_EQ(test, m->nr, m->told);
+}
+
+/* Frags that have references do not mix with those that have none. */
+static void test_packet_mixed(struct kunit *test)
+{
+	struct message *m = message_new(test, 4000, 4000, BVECQ_MEM_PAGE);
+	struct message *reused = message_new(test, 4000, 4000, BVECQ_MEM_PAGE);
+	struct sk_buff *skb = alloc_skb(256, GFP_KERNEL);
+	struct page *page = alloc_page(GFP_KERNEL);
+	struct msghdr msg = {};
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_EQ(test, 0, skb_append_pagefrags(skb, page, 0, 100, MAX_SKB_FRAGS));
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, m->len, false));
+	KUNIT_EXPECT_EQ(test, -EMSGSIZE, skb_splice_bvecq(skb, &msg, m->len));
+	kfree_skb(skb);
+
+	/* Nor such with others that the receiver may not keep. */
+	skb = alloc_skb(256, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	KUNIT_EXPECT_EQ(test, m->len, skb_splice_bvecq(skb, &msg, m->len));
+	bvecq_sendmsg_end(&msg);
+	memset(&msg, 0, sizeof(msg));
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, reused->head, m->len, true));
+	KUNIT_EXPECT_EQ(test, -EMSGSIZE, skb_splice_bvecq(skb, &msg, m->len));
+	bvecq_sendmsg_end(&msg);
+	kfree_skb(skb);
+	KUNIT_EXPECT_EQ(test, 1, m->told);
+	KUNIT_EXPECT_EQ(test, 1, reused->told);
+	put_page(page);
+}
+
+/*
+ * Sockets
+ */
+
+struct pair {
+	struct socket	*tx;
+	struct socket	*rx;
+};
+
+static void release_sock_action(void *sock)
+{
+	sock_release(sock);
+}
+
+static int lo_up(void)
+{
+	int err;
+
+	rtnl_lock();
+	err = dev_change_flags(init_net.loopback_dev,
+			       init_net.loopback_dev->flags | IFF_UP, NULL);
+	rtnl_unlock();
+	return err;
+}
+
+/* Two TCP sockets, connected over the loopback device. */
+static struct pair *pair_new(struct kunit *test, sa_family_t family)
+{
+	struct pair *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
+	struct sockaddr_storage addr = { .ss_family = family };
+	struct socket *listener;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_ASSERT_EQ(test, 0, lo_up());
+	if (family == AF_INET)
+		((struct sockaddr_in *)&addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		((struct sockaddr_in6 *)&addr)->sin6_addr = in6addr_loopback;
+
+	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, family, SOCK_STREAM, IPPROTO_TCP,
+						  &listener));
+	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, family, SOCK_STREAM, IPPROTO_TCP,
+						  &p->tx));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action, p->tx));
+	KUNIT_ASSERT_EQ(test, 0, kernel_bind(listener, (struct sockaddr_unsized *)&addr,
+					     sizeof(addr)));
+	KUNIT_ASSERT_EQ(test, 0, kernel_listen(listener, 1));
+	KUNIT_ASSERT_GT(test, kernel_getsockname(listener, (struct sockaddr *)&addr), 0);
+	KUNIT_ASSERT_EQ(test, 0, kernel_connect(p->tx, (struct sockaddr_unsized *)&addr,
+						sizeof(addr), 0));
+	KUNIT_ASSERT_EQ(test, 0, kernel_accept(listener, &p->rx, 0));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action, p->rx));
+	sock_release(listener);
+	p->tx->sk->sk_sndtimeo = WAIT;
+	p->rx->sk->sk_rcvtimeo = WAIT;
+	return p;
+}
+
+static void set_sndbuf(struct pair *p, int bytes)
+{
+	lock_sock(p->tx->sk);
+	p->tx->sk->sk_userlocks |= SOCK_SNDBUF_LOCK;
+	WRITE_ONCE(p->tx->sk->sk_sndbuf, bytes);
+	release_sock(p->tx->sk);
+}
+
+static ssize_t send_message(struct pair *p, struct message *m, int flags, bool reused)
+{
+	struct msghdr msg = { .msg_flags = flags };
+	ssize_t sent = 0, ret;
+
+	ret = bvecq_sendmsg_begin(&msg, m->head, m->len, reused);
+	if (ret < 0)
+		return ret;
+	while (msg_data_left(&msg)) {
+		ret = sock_sendmsg(p->tx, &msg);
+		if (ret < 0)
+			break;
+		sent += ret;
+	}
+	bvecq_sendmsg_end(&msg);
+	return sent ?: ret;
+}
+
+static void expect_received(struct kunit *test, struct pair *p, size_t len)
+{
+	u8 *buf = kunit_kmalloc(test, SZ_16K, GFP_KERNEL);
+	size_t at = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	while (at < len) {
+		struct kvec iov = { buf, min_t(size_t, SZ_16K, len - at) };
+		struct msghdr msg = {};
+		int n = kernel_recvmsg(p->rx, &msg, &iov, 1, iov.iov_len, 0);
+
+		KUNIT_ASSERT_GT(test, n, 0);
+		for (int i = 0; i < n; i++, at++)
+			if (buf[i] != pattern(at)) {
+				KUNIT_FAIL(test, "byte %zu is %02x, not %02x", at, buf[i],
+					   pattern(at));
+				return;
+			}
+	}
+}
+
+struct receiver {
+	struct kunit		*test;
+	struct pair		*pair;
+	size_t			len;
+	unsigned int		delay;	/* ms, before the first byte */
+	struct completion	done;
+};
+
+static int receiver_fn(void *data)
+{
+	struct receiver *r = data;
+
+	msleep(r->delay);
+	expect_received(r->test, r->pair, r->len);
+	complete(&r->done);
+	return 0;
+}
+
+static void receiver_start(struct receiver *r)
+{
+	init_completion(&r->done);
+	KUNIT_ASSERT_FALSE(r->test, IS_ERR(kthread_run(receiver_fn, r, "skb_bvecq_test")));
+}
+
+static const struct stream_case {
+	const char	*name;
+	sa_family_t	family;
+	size_t		len;
+	size_t		piece;
+	enum bvecq_mem	mem;
+	bool		reused;
+	bool		no_sg;
+} stream_cases[] = {
+	{ "a byte",		AF_INET,  1,       1,      BVECQ_MEM_PAGE },
+	{ "one segment",	AF_INET,  20000,   20000,  BVECQ_MEM_PAGE },
+	{ "many small",		AF_INET,  30000,   100,    BVECQ_MEM_NETMEM },
+	{ "pages",		AF_INET,  1000000, 60000,  BVECQ_MEM_PAGE },
+	{ "pages, IPv6",	AF_INET6, 1000000, 60000,  BVECQ_MEM_PAGE },
+	{ "netmem",		AF_INET,  1000000, 30000,  BVECQ_MEM_NETMEM },
+	{ "reused",		AF_INET,  1000000, 30000,  BVECQ_MEM_NETMEM, .reused = true },
+	{ "reused, IPv6",	AF_INET6, 1000000, 60000,  BVECQ_MEM_PAGE, .reused = true },
+	{ "cannot gather",	AF_INET,  1000000, 30000,  BVECQ_MEM_NETMEM, .no_sg = true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(stream, stream_cases, name);
+
+/* What arrives is what was sent, and the owner is told. He who said that he writes
+ * to the memory again can do so.
+ */
+static void test_stream(struct kunit *test)
+{
+	const struct stream_case *c = test->param_value;
+	struct message *m = message_new(test, c->len, c->piece, c->mem);
+	struct pair *p = pair_new(test, c->family);
+	struct receiver r = { .test = test, .pair = p, .len = c->len, .delay = 50 };
+
+	m->scribble = c->reused;
+	if (c->no_sg)
+		p->tx->sk->sk_route_caps &= ~NETIF_F_SG;
+	receiver_start(&r);
+	KUNIT_EXPECT_EQ(test, c->len, send_message(p, m, 0, c->reused));
+	wait_for_completion(&r.done);
+	KUNIT_EXPECT_GT(test, wait_event_timeout(m->wait, READ_ONCE(m->told) == m->nr, WAIT), 0);
+	KUNIT_EXPECT_EQ(test, m->len, m->bytes);
+	if (c->no_sg)
+		KUNIT_EXPECT_EQ(test, m->nr, m->copied);
+	else if (!c->reused)
+		KUNIT_EXPECT_EQ(test, 0, m->copied);
+}
+
+/* What waits in the socket has no page references; small messages share packets. */
+static void test_queued(struct kunit *test)
+{
+	struct pair *p = pair_new(test, AF_INET);
+	struct message *m[5];
+	struct sk_buff *skb;
+	unsigned int nr = 0;
+	long refs[5];
+
+	for (int i = 0; i < ARRAY_SIZE(m); i++) {
+		m[i] = message_new(test, 100, 40, BVECQ_MEM_NETMEM);
+		refs[i] = message_refs(m[i]);
+	}
+	tcp_sock_set_cork(p->tx->sk, true);
+	for (int i = 0; i < ARRAY_SIZE(m); i++)
+		KUNIT_EXPECT_EQ(test, 100, send_message(p, m[i], 0, false));
+
+	lock_sock(p->tx->sk);
+	skb_queue_walk(&p->tx->sk->sk_write_queue, skb) {
+		KUNIT_EXPECT_TRUE(test, skb_zcopy_managed(skb));
+		KUNIT_EXPECT_PTR_EQ(test, &m[0]->head->ubuf, skb_zcopy(skb));
+		nr++;
+	}
+	release_sock(p->tx->sk);
+	KUNIT_EXPECT_EQ(test, 1, nr);
+	for (int i = 0; i < ARRAY_SIZE(m); i++) {
+		KUNIT_EXPECT_EQ(test, refs[i], message_refs(m[i]));
+		KUNIT_EXPECT_EQ(test, 0, m[i]->told);
+	}
+
+	tcp_sock_set_cork(p->tx->sk, false);
+	for (int i = 0; i < ARRAY_SIZE(m); i++) {
+		expect_received(test, p, 100);
+		expect_done(m[i], false);
+	}
+}
+
+/* Copied data, page references and what has none, in turns in one stream. */
+static void test_turns(struct kunit *test)
+{
+	struct pair *p = pair_new(test, AF_INET);
+	struct message *m[12];
+	u8 *buf = kunit_kmalloc(test, 100, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	for (int i = 0; i < 100; i++)
+		buf[i] = pattern(i);
+	tcp_sock_set_cork(p->tx->sk, true);
+	for (int i = 0; i < ARRAY_SIZE(m); i++) {
+		struct msghdr msg = {};
+
+		m[i] = message_new(test, 100, 100, BVECQ_MEM_NETMEM);
+		if (i % 3 == 0) {
+			struct kvec iov = { buf, 100 };
+
+			KUNIT_EXPECT_EQ(test, 100, kernel_sendmsg(p->tx, &msg, &iov, 1, 100));
+		} else if (i % 3 == 1) {
+			msg.msg_flags = MSG_SPLICE_PAGES;
+			iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, m[i]->head->bv, 1, 100);
+			KUNIT_EXPECT_EQ(test, 100, sock_sendmsg(p->tx, &msg));
+		} else {
+			KUNIT_EXPECT_EQ(test, 100, send_message(p, m[i], 0, false));
+		}
+	}
+	tcp_sock_set_cork(p->tx->sk, false);
+	for (int i = 0; i < ARRAY_SIZE(m); i++) {
+		expect_received(test, p, 100);
+		if (i % 3 == 2)
+			expect_done(m[i], false);
+	}
+}
+
+/* A message that the socket has no room for: its head is done before its tail is
+ * queued.
+ */
+static void test_progress(struct kunit *test)
+{
+	struct message *m = message_new(test, SZ_8M, SZ_32K, BVECQ_MEM_PAGE);
+	struct pair *p = pair_new(test, AF_INET);
+	struct receiver r = { .test = test, .pair = p, .len = m->len };
+	unsigned int told_early;
+	struct msghdr msg = {};
+
+	set_sndbuf(p, SZ_256K);
+	receiver_start(&r);
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, m->len, false));
+	KUNIT_EXPECT_EQ(test, m->len, sock_sendmsg(p->tx, &msg));
+	told_early = READ_ONCE(m->told);
+	bvecq_sendmsg_end(&msg);
+	wait_for_completion(&r.done);
+	expect_done(m, false);
+	KUNIT_EXPECT_GT(test, told_early, m->nr / 2);
+}
+
+static void end_close(struct pair *p)
+{
+	sock_no_linger(p->tx->sk);
+	kernel_sock_shutdown(p->tx, SHUT_RDWR);
+	lock_sock(p->tx->sk);
+	tcp_disconnect(p->tx->sk, 0);
+	release_sock(p->tx->sk);
+}
+
+static void end_reset(struct pair *p)
+{
+	lock_sock(p->rx->sk);
+	tcp_disconnect(p->rx->sk, 0);
+	release_sock(p->rx->sk);
+}
+
+static void end_abort(struct pair *p)
+{
+	tcp_abort(p->tx->sk, ETIMEDOUT);
+}
+
+static const struct end_case {
+	const char	*name;
+	void		(*end)(struct pair *p);
+} end_cases[] = {
+	{ "closed",	end_close },
+	{ "reset",	end_reset },
+	{ "timed out",	end_abort },
+};
+
+KUNIT_ARRAY_PARAM_DESC(end, end_cases, name);
+
+/* Nobody reads, and the connection ends: everything comes back. */
+static void test_end(struct kunit *test)
+{
+	const struct end_case *c = test->param_value;
+	struct message *m = message_new(test, SZ_8M, SZ_32K, BVECQ_MEM_PAGE);
+	struct pair *p = pair_new(test, AF_INET);
+	long refs = message_refs(m);
+	ssize_t sent;
+
+	set_sndbuf(p, SZ_256K);
+	sent = send_message(p, m, MSG_DONTWAIT, false);
+	KUNIT_EXPECT_GT(test, sent, 0);
+	KUNIT_EXPECT_LT(test, sent, m->len);
+	KUNIT_EXPECT_LT(test, READ_ONCE(m->told), m->nr);
+	c->end(p);
+	expect_done(m, false);
+
+	/* What was received is held by page references, until that socket goes. */
+	lock_sock(p->rx->sk);
+	tcp_disconnect(p->rx->sk, 0);
+	release_sock(p->rx->sk);
+	KUNIT_EXPECT_EQ(test, refs, message_refs(m));
+}
+
+/* Two who send at once, by turns: none waits for the other for ever. */
+static void test_two_senders(struct kunit *test)
+{
+	struct pair *p = pair_new(test, AF_INET);
+	struct message *a = message_new(test, 3000, 1000, BVECQ_MEM_PAGE);
+	struct message *b = message_new(test, 3000, 1000, BVECQ_MEM_PAGE);
+	struct msghdr msg_a = {}, msg_b = {};
+
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg_a, a->head, 3000, false));
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg_b, b->head, 3000, false));
+	tcp_sock_set_cork(p->tx->sk, true);
+	for (int i = 0; i < 3; i++) {
+		msg_a.msg_iter.count = 1000;
+		KUNIT_EXPECT_EQ(test, 1000, sock_sendmsg(p->tx, &msg_a));
+		msg_b.msg_iter.count = 1000;
+		KUNIT_EXPECT_EQ(test, 1000, sock_sendmsg(p->tx, &msg_b));
+	}
+	bvecq_sendmsg_end(&msg_a);
+	bvecq_sendmsg_end(&msg_b);
+	tcp_sock_set_cork(p->tx->sk, false);
+	for (int i = 0; i < 3; i++) {
+		for (int k = 0; k < 2; k++) {
+			u8 buf[1000];
+			struct kvec iov = { buf, sizeof(buf) };
+			struct msghdr msg = {};
+
+			KUNIT_EXPECT_EQ(test, 1000, kernel_recvmsg(p->rx, &msg, &iov, 1, 1000,
+								   MSG_WAITALL));
+			KUNIT_EXPECT_EQ(test, pattern(i * 1000), buf[0]);
+		}
+	}
+	expect_done(a, false);
+	expect_done(b, false);
+}
+
+/*
+ * The contract
+ */
+
+static void test_slab(struct kunit *test)
+{
+	struct bvecq *bq = bvecq_alloc(2, BVECQ_MEM_BORROWED, GFP_KERNEL);
+	struct page *page = alloc_page(GFP_KERNEL);
+	void *buf = kunit_kzalloc(test, 100, GFP_KERNEL);
+	struct msghdr msg = {};
+
+	KUNIT_ASSERT_NOT_NULL(test, bq);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	KUNIT_ASSERT_EQ(test, 0, bvecq_append(bq, page, 100, 0));
+	KUNIT_ASSERT_EQ(test, 0, bvecq_append_kbuf(bq, buf, 100));
+	KUNIT_EXPECT_EQ(test, -EINVAL, bvecq_sendmsg_begin(&msg, bq, 200, false));
+	KUNIT_EXPECT_NULL(test, msg.msg_ubuf);
+	/* What is not sent does not matter. */
+	KUNIT_EXPECT_EQ(test, 0, bvecq_sendmsg_begin(&msg, bq, 100, false));
+	bvecq_sendmsg_end(&msg);
+	bvecq_put(bq);
+	put_page(page);
+}
+
+static void test_busy(struct kunit *test)
+{
+	struct message *m = message_new(test, 1000, 1000, BVECQ_MEM_PAGE);
+	struct sk_buff *skb = packet(test, m);
+	struct msghdr msg = {};
+
+	KUNIT_EXPECT_EQ(test, -EBUSY, bvecq_sendmsg_begin(&msg, m->head, 1000, false));
+	kfree_skb(skb);
+	KUNIT_EXPECT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, 1000, false));
+	bvecq_sendmsg_end(&msg);
+}
+
+static const struct refuse_case {
+	const char	*name;
+	int		family, type, protocol;
+} refuse_cases[] = {
+	{ "UNIX stream",	AF_UNIX,    SOCK_STREAM, 0 },
+	{ "UNIX datagram",	AF_UNIX,    SOCK_DGRAM,  0 },
+	{ "UDP",		AF_INET,    SOCK_DGRAM,  IPPROTO_UDP },
+	{ "raw",		AF_INET,    SOCK_RAW,    IPPROTO_UDP },
+	{ "MPTCP",		AF_INET,    SOCK_STREAM, IPPROTO_MPTCP },
+	{ "KCM",		AF_KCM,     SOCK_DGRAM,  0 },
+	{ "netlink",		AF_NETLINK, SOCK_RAW,    0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(refuse, refuse_cases, name);
+
+/* Where it is not known what to do, nothing is. */
+static void test_refuse(struct kunit *test)
+{
+	const struct refuse_case *c = test->param_value;
+	struct message *m = message_new(test, 1000, 1000, BVECQ_MEM_PAGE);
+	struct msghdr msg = {};
+	struct socket *sock;
+
+	if (sock_create_kern(&init_net, c->family, c->type, c->protocol, &sock))
+		kunit_skip(test, "no such sockets in this kernel");
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action, sock));
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, 1000, false));
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, sock_sendmsg(sock, &msg));
+	KUNIT_EXPECT_EQ(test, 1000, msg_data_left(&msg));
+	KUNIT_EXPECT_EQ(test, 0, m->told);
+	bvecq_sendmsg_end(&msg);
+	KUNIT_EXPECT_EQ(test, 1, m->told);
+}
+
+/* A protocol that is laid over TCP (kTLS, a sockmap) clears SOCK_SUPPORT_ZC. */
+static void test_refuse_layered(struct kunit *test)
+{
+	struct message *m = message_new(test, 1000, 1000, BVECQ_MEM_PAGE);
+	struct pair *p = pair_new(test, AF_INET);
+
+	sock_replace_proto(p->tx->sk, READ_ONCE(p->tx->sk->sk_prot));
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, send_message(p, m, 0, false));
+	KUNIT_EXPECT_EQ(test, 1, m->told);
+}
+
+/* An iterator of another kind has no segments to complete. */
+static void test_refuse_iter(struct kunit *test)
+{
+	struct message *m = message_new(test, 1000, 1000, BVECQ_MEM_PAGE);
+	struct pair *p = pair_new(test, AF_INET);
+	struct msghdr msg = {};
+
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, 1000, false));
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, m->head->bv, 1, 1000);
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, sock_sendmsg(p->tx, &msg));
+	bvecq_sendmsg_end(&msg);
+	KUNIT_EXPECT_EQ(test, 1, m->told);
+}
+
+static struct kunit_case skb_bvecq_cases[] = {
+	KUNIT_CASE(test_slab),
+	KUNIT_CASE(test_busy),
+	KUNIT_CASE_PARAM(test_refuse, refuse_gen_params),
+	KUNIT_CASE(test_refuse_layered),
+	KUNIT_CASE(test_refuse_iter),
+	KUNIT_CASE_PARAM(test_packet, packet_gen_params),
+	KUNIT_CASE(test_packet_full),
+	KUNIT_CASE(test_packet_mixed),
+	KUNIT_CASE_PARAM(test_stream, stream_gen_params),
+	KUNIT_CASE(test_queued),
+	KUNIT_CASE(test_turns),
+	KUNIT_CASE_SLOW(test_progress),
+	KUNIT_CASE_PARAM(test_end, end_gen_params),
+	KUNIT_CASE(test_two_senders),
+	{}
+};
+
+static struct kunit_suite skb_bvecq_suite = {
+	.name		= "skb_bvecq",
+	.test_cases	= skb_bvecq_cases,
+};
+
+kunit_test_suite(skb_bvecq_suite);
+
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
+MODULE_DESCRIPTION("KUnit tests of sending a bvecq");
+MODULE_LICENSE("GPL");
