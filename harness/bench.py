@@ -370,8 +370,9 @@ def iterators(path, images):
                 goals.append(goal(f"{where}-of-{rival}", row["of_" + rival],
                                   "ratio", "<=", ITER_GOAL))
             rows.append(row)
-        if len(rows) % 16 or not join:
-            die(f"{path}/{guest}: {len(rows)} operations, {len(join)} joins")
+        nr = sum(row["guest"] == guest for row in rows)
+        if nr != 16 or not join:
+            die(f"{path}/{guest}: {nr} operations, {len(join)} joins")
         for segs, ps in join.items():
             rows.append({"guest": guest, "op": "join", "segs": segs,
                          "bvecq": ps})
