@@ -249,6 +249,12 @@ static struct sk_buff *op_trim(struct kunit *test, struct sk_buff *skb)
 	return NULL;
 }
 
+/* The second half; the first one is carved off a clone. */
+static struct sk_buff *op_extract(struct kunit *test, struct sk_buff *skb)
+{
+	return pskb_extract(skb, skb->len / 2 + 1, skb->len - skb->len / 2 - 1, GFP_KERNEL);
+}
+
 /* These may take references. */
 static struct sk_buff *op_copy(struct kunit *test, struct sk_buff *skb)
 {
@@ -309,6 +315,7 @@ static const struct packet_case {
 	{ "expand head",	op_expand_head,		.no_refs = true },
 	{ "split",		op_split,		.no_refs = true },
 	{ "segment",		op_segment,		.no_refs = true },
+	{ "extract",		op_extract,		.no_refs = true },
 	{ "trim",		op_trim,		.no_refs = true },
 	{ "copy",		op_copy },
 	{ "pull",		op_pull,		.no_refs = true },
@@ -336,8 +343,8 @@ static void test_packet(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, refs, message_refs(m));
 	KUNIT_EXPECT_EQ(test, c->lets_go ? m->nr : 0, m->told);
 	expect_content(test, skb, 0);
-	if (more && more->len + skb->len == m->len)
-		at = skb->len;
+	if (more && c->op != op_segment)
+		at = m->len - more->len;
 	kfree_skb(skb);
 
 	for (; more; more = next) {
@@ -381,6 +388,38 @@ static void test_packet_full(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, m->told);
 	kfree_skb(skb);
 	KUNIT_EXPECT_EQ(test, m->nr, m->told);
+}
+
+/* Pages that happen to be neighbours are held each by a reference of its own. */
+static void test_packet_pages(struct kunit *test)
+{
+	struct message *m = message_new(test, 1, 1, BVECQ_MEM_PAGE);
+	struct page *pages = alloc_pages(GFP_KERNEL | __GFP_ZERO, 2);
+	struct bvecq *bq = bvecq_alloc(1, BVECQ_MEM_BORROWED, GFP_KERNEL);
+	struct sk_buff *skb;
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	KUNIT_ASSERT_NOT_NULL(test, bq);
+	split_page(pages, 2);
+	KUNIT_ASSERT_EQ(test, 0, bvecq_append(bq, pages, 4 * PAGE_SIZE - 100, 100));
+	bvecq_put(m->head);
+	m->head = bq;
+	m->bq[0] = bq;
+	m->len = bq->bytes;
+	bq->priv = m;
+	bq->done = message_done;
+	m->told = 0;
+
+	skb = packet(test, m);
+	KUNIT_EXPECT_EQ(test, 4, skb_shinfo(skb)->nr_frags);
+	KUNIT_EXPECT_EQ(test, 0, skb_orphan_frags_rx(skb, GFP_KERNEL));
+	for (int i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, 2, page_ref_count(pages + i));
+	kfree_skb(skb);
+	for (int i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, 1, page_ref_count(pages + i));
+		__free_page(pages + i);
+	}
 }
 
 /* Frags that have references do not mix with those that have none. */
@@ -749,16 +788,19 @@ static void test_two_senders(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg_a, a->head, 3000, false));
 	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg_b, b->head, 3000, false));
-	tcp_sock_set_cork(p->tx->sk, true);
 	for (int i = 0; i < 3; i++) {
-		msg_a.msg_iter.count = 1000;
-		KUNIT_EXPECT_EQ(test, 1000, sock_sendmsg(p->tx, &msg_a));
-		msg_b.msg_iter.count = 1000;
-		KUNIT_EXPECT_EQ(test, 1000, sock_sendmsg(p->tx, &msg_b));
+		/* What one of them begins, the other one adds to. */
+		tcp_sock_set_cork(p->tx->sk, true);
+		for (int k = 0; k < 2; k++) {
+			struct msghdr *msg = (i + k) % 2 ? &msg_b : &msg_a;
+
+			msg->msg_iter.count = 1000;
+			KUNIT_EXPECT_EQ(test, 1000, sock_sendmsg(p->tx, msg));
+		}
+		tcp_sock_set_cork(p->tx->sk, false);
 	}
 	bvecq_sendmsg_end(&msg_a);
 	bvecq_sendmsg_end(&msg_b);
-	tcp_sock_set_cork(p->tx->sk, false);
 	for (int i = 0; i < 3; i++) {
 		for (int k = 0; k < 2; k++) {
 			u8 buf[1000];
@@ -878,6 +920,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_refuse_iter),
 	KUNIT_CASE_PARAM(test_packet, packet_gen_params),
 	KUNIT_CASE(test_packet_full),
+	KUNIT_CASE(test_packet_pages),
 	KUNIT_CASE(test_packet_mixed),
 	KUNIT_CASE_PARAM(test_stream, stream_gen_params),
 	KUNIT_CASE(test_queued),
