@@ -6,14 +6,15 @@ usage: bench.py smb DIR STOCK-IMAGE PATCHED-IMAGE > smb.json
        bench.py counters DIR STOCK-IMAGE PATCHED-IMAGE > counters.json
        bench.py iter DIR UML-IMAGE X86-IMAGE > iter.json
        bench.py alloc DIR UML-IMAGE X86-IMAGE > alloc.json
+       bench.py splice DIR UML-IMAGE X86-IMAGE > splice.json
        bench.py rxrpc DIR STOCK-IMAGE PATCHED-IMAGE > rxrpc.json
        bench.py iommu DIR STOCK-IMAGE PATCHED-IMAGE > iommu.json
 
 For smb, DIR holds a directory per measured boot, NN-stock or NN-patched, each
 with the fio reports that harness/in-guest/fio-round left and the load that the
 machine was under when it started.  For counters it holds stock and patched,
-each with what harness/in-guest/counters left.  For iter and alloc it holds the
-consoles of a uml and an x86 guest, for rxrpc and iommu what the script of that
+each with what harness/in-guest/counters left.  For iter, alloc and splice it holds
+the consoles of a uml and an x86 guest, for rxrpc and iommu what the script of that
 name in harness/in-guest printed on stock and on patched.
 """
 

@@ -34,6 +34,27 @@ bench_images()
 	image[patched]=$(bench_image patched "$@") || exit
 }
 
+# bench_guests: image[uml] and image[x86], both patched
+bench_guests()
+{
+	local guest
+
+	declare -gA image
+	for guest in uml x86; do
+		image[$guest]=$(bench_image patched $guest) || exit
+	done
+}
+
+# need_numbers NAME...: variables that the caller may have set
+need_numbers()
+{
+	local name
+
+	for name; do
+		[[ ${!name} =~ ^[1-9][0-9]*$ ]] || die "$name is a number from 1 up, not '${!name}'"
+	done
+}
+
 # bench_end NAME IMAGE...: from what is in $DIR to figures and goals
 bench_end()
 {

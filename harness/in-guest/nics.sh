@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 # Two network cards on one cable: the server's in the initial namespace, the
-# client's in a namespace of its own, /run/netns/c.
+# client's in a namespace of its own, /run/netns/c.  Or veth between two namespaces.
 SRV_IP=10.9.0.1
 export SRV_IP
 
@@ -32,6 +32,30 @@ nics_up() {
 		sleep 0.1
 	done
 }
+
+# veth_up NAMESPACE DEVICE NAMESPACE DEVICE: 10.0.0.1 and 10.0.0.2
+veth_up() {
+	ip netns add "$1"
+	ip netns add "$3"
+	ip link add "$2" netns "$1" type veth peer name "$4" netns "$3"
+	ip -n "$1" addr add 10.0.0.1/24 dev "$2"
+	ip -n "$3" addr add 10.0.0.2/24 dev "$4"
+	ip -n "$1" link set "$2" up
+	ip -n "$3" link set "$4" up
+}
+
+# rxrpc_serve COMMAND...: start rxrpc_calls as a server
+rxrpc_serve() {
+	: >/tmp/server
+	"$@" >/tmp/server &
+	for _ in $(seq 100); do
+		! grep -q listening /tmp/server || break
+		sleep 0.1
+	done
+}
+
+# What rxrpc_calls says of the time that its calls took
+rxrpc_seconds() { sed 's/.* seconds \([0-9.]*\) .*/\1/'; }
 
 # Not by ip-netns-exec, which would lose the client's mounts.
 in_client() { nsenter --net=/run/netns/c "$@"; }
