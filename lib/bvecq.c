@@ -453,6 +453,53 @@ int bvecq_append_kbuf(struct bvecq *bq, const void *buf, size_t len)
 EXPORT_SYMBOL_GPL(bvecq_append_kbuf);
 
 /**
+ * bvecq_pull - Take bytes off the front of a segment
+ * @bq: The segment
+ * @len: Number of bytes, no more than its first piece has
+ *
+ * The bytes stay where they are, so that bvecq_push() can give them back: this is
+ * how room is kept in front of a header.
+ *
+ * Context: The producer's, before anybody reads the segment.  Its first piece must
+ * be mapped, as network memory always is.
+ * Return: Where the segment begins now.
+ */
+void *bvecq_pull(struct bvecq *bq, unsigned int len)
+{
+	struct bio_vec *bv = &bq->bv[0];
+
+	if (WARN_ON_ONCE(!bq->nr_slots || bv->bv_len < len || bq->transmitting))
+		return NULL;
+	bv->bv_offset += len;
+	bv->bv_len -= len;
+	WRITE_ONCE(bq->bytes, bq->bytes - len);
+	this_cpu_sub(bvecq_stats.bytes, len);
+	return page_address(bv->bv_page) + bv->bv_offset;
+}
+EXPORT_SYMBOL_GPL(bvecq_pull);
+
+/**
+ * bvecq_push - Give back bytes that bvecq_pull() has taken
+ * @bq: The segment
+ * @len: Number of bytes, no more than were taken
+ *
+ * Context: The producer's, before anybody reads the segment.
+ * Return: Where the segment begins now.
+ */
+void *bvecq_push(struct bvecq *bq, unsigned int len)
+{
+	struct bio_vec *bv = &bq->bv[0];
+
+	if (WARN_ON_ONCE(!bq->nr_slots || bv->bv_offset < len || bq->transmitting))
+		return NULL;
+	bv->bv_offset -= len;
+	bv->bv_len += len;
+	bvecq_count_bytes(bq, len);
+	return page_address(bv->bv_page) + bv->bv_offset;
+}
+EXPORT_SYMBOL_GPL(bvecq_push);
+
+/**
  * bvecq_bytes - Count the bytes in a queue
  * @bq: The segment to start at; may be NULL
  *

@@ -115,6 +115,8 @@ int bvecq_append_folio(struct bvecq *bq, struct folio *folio, size_t len,
 		       size_t offset);
 int bvecq_append_kbuf(struct bvecq *bq, const void *buf, size_t len);
 size_t bvecq_bytes(const struct bvecq *bq);
+void *bvecq_push(struct bvecq *bq, unsigned int len);
+void *bvecq_pull(struct bvecq *bq, unsigned int len);
 
 int bvecq_tx_begin(struct bvecq *head, const struct ubuf_info_ops *ops, u8 flags);
 void bvecq_tx_put(struct bvecq *bq, bool copied);

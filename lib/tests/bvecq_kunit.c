@@ -1151,6 +1151,34 @@ static void test_grow_under_iter(struct kunit *test)
 	bvecq_put(head);
 }
 
+/* Room in front of a segment comes and goes without touching its bytes. */
+static void test_push_pull(struct kunit *test)
+{
+	struct folio *folio = alloc_noise(test, PAGE_SIZE);
+	u8 *p = folio_address(folio);
+	struct bvecq *bq = bvecq_alloc(2, BVECQ_MEM_BORROWED, GFP_KERNEL);
+	struct bvecq_stats before, after;
+
+	KUNIT_ASSERT_NOT_NULL(test, bq);
+	KUNIT_ASSERT_EQ(test, 0, bvecq_append(bq, &folio->page, 100, 50));
+	bvecq_get_stats(&before);
+
+	KUNIT_EXPECT_PTR_EQ(test, (void *)p + 58, bvecq_pull(bq, 8));
+	KUNIT_EXPECT_EQ(test, 92, bvecq_bytes(bq));
+	KUNIT_EXPECT_PTR_EQ(test, (void *)p + 55, bvecq_push(bq, 3));
+	KUNIT_EXPECT_EQ(test, 95, bvecq_bytes(bq));
+	KUNIT_EXPECT_EQ(test, 55, bq->bv[0].bv_offset);
+	KUNIT_EXPECT_EQ(test, 95, bq->bv[0].bv_len);
+	bvecq_get_stats(&after);
+	KUNIT_EXPECT_EQ(test, before.bytes - 5, after.bytes);
+
+	/* All of it may go, and what is before it may come. */
+	KUNIT_EXPECT_PTR_EQ(test, (void *)p + 150, bvecq_pull(bq, 95));
+	KUNIT_EXPECT_PTR_EQ(test, (void *)p, bvecq_push(bq, 150));
+	KUNIT_EXPECT_EQ(test, 150, bvecq_bytes(bq));
+	bvecq_put(bq);
+}
+
 /* Sizes around the change from slots in the segment to slots in an array. */
 static void test_alloc(struct kunit *test)
 {
@@ -2074,6 +2102,7 @@ static void test_race(struct kunit *test)
 
 static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_alloc),
+	KUNIT_CASE(test_push_pull),
 	KUNIT_CASE_PARAM(test_merge, merge_gen_params),
 	KUNIT_CASE(test_merge_folios),
 	KUNIT_CASE(test_append_refused),

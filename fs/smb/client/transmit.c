@@ -68,6 +68,15 @@ static bool smb_fill_from_iter(struct bvecq_pos *to, const struct iov_iter *from
 	return true;
 }
 
+static size_t smb_kvec_len(const struct kvec *iov, unsigned int nvec)
+{
+	size_t len = 0;
+
+	while (nvec--)
+		len += iov[nvec].iov_len;
+	return len;
+}
+
 static bool smb_fill_from_kvec(struct bvecq_pos *to, const struct kvec *iov,
 			       unsigned int nvec, size_t len)
 {
@@ -77,137 +86,84 @@ static bool smb_fill_from_kvec(struct bvecq_pos *to, const struct kvec *iov,
 	return smb_fill_from_iter(to, &iter);
 }
 
-static size_t smb_headers_len(const struct smb_rqst *rqst)
+/**
+ * smb_copy_to_netmem - Copy bytes into network memory
+ * @server: The connection that they will be sent on
+ * @iov: The bytes, anywhere in kernel memory
+ * @nvec: Number of entries in @iov
+ *
+ * Context: As smb_alloc_netmem().
+ * Return: A chain that the caller owns, or an ERR_PTR().
+ */
+struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
+				 const struct kvec *iov, unsigned int nvec)
 {
-	size_t len = 0;
+	size_t len = smb_kvec_len(iov, nvec);
+	struct bvecq *chain = smb_alloc_netmem(server, len);
 
-	for (int i = 0; i < rqst->rq_nvec; i++)
-		len += rqst->rq_iov[i].iov_len;
-	return len;
-}
+	if (!IS_ERR(chain)) {
+		struct bvecq_pos to = { .bq = chain };
 
-unsigned long smb_rqst_len(const struct smb_rqst *rqst)
-{
-	return smb_headers_len(rqst) + iov_iter_count(&rqst->rq_iter);
-}
-
-/* Returns NULL if the payload is to be copied behind the headers. */
-static struct bvecq *smb_refer_to_payload(const struct smb_rqst *rqst)
-{
-	struct iov_iter iter = rqst->rq_iter;
-	struct bvecq *payload;
-	ssize_t len;
-
-	if (iov_iter_count(&iter) <= SMB_COPY_MAX)
-		return NULL;
-
-	len = netfs_extract_iter(&iter, iov_iter_count(&iter), UINT_MAX,
-				 NETFS_EXTRACT_REF | NETFS_EXTRACT_SPLICE,
-				 GFP_NOFS, &payload);
-	if (len > 0 && iov_iter_count(&iter)) {
-		/* Copying will do, or show why it cannot be read. */
-		bvecq_put(payload);
-		len = -EOPNOTSUPP;
+		smb_fill_from_kvec(&to, iov, nvec, len);
 	}
-	if (len < 0)
-		return len == -EOPNOTSUPP ? NULL : ERR_PTR(len);
-	return payload;
+	return chain;
 }
 
 /**
- * smb_build_chain - Lay out a message as one chain
- * @server: The connection that it will be sent on
- * @num_rqst: How many PDUs are compounded
- * @rqst: The PDUs, signed and padded; not modified
+ * smb_message_alloc_request - Make room for a request's headers
+ * @server: The connection
+ * @msg: The message
+ * @len: Number of bytes, at least those of the protocol header
  *
- * Copy the length marker and the headers of all the PDUs into as few fragments
- * of network memory as the payload between them allows and refer to the payload.
- * The chain holds a reference on each of its folios.
+ * The protocol header, which @msg->hdr points to, and as much of the rest as fits
+ * into a fragment are contiguous.  The bytes are not initialised.
  *
- * Context: Process context, server lock held; may sleep, does not enter a
- * filesystem.
- * Return: The chain, owned by the caller, or an ERR_PTR(): -ENOMEM, -EMSGSIZE if
- * the marker cannot express the length, or -EIO if payload cannot be read.
+ * Context: Process context, server lock held, which keeps the socket; may sleep,
+ * does not enter a filesystem.
+ * Return: 0 or -ENOMEM.  The message owns the memory.
  */
-struct bvecq *smb_build_chain(struct TCP_Server_Info *server, int num_rqst,
-			      const struct smb_rqst *rqst)
+int smb_message_alloc_request(struct TCP_Server_Info *server,
+			      struct smb_message *msg, size_t len)
 {
-	struct bvecq *head = NULL, *tail = NULL, *payload, *run;
-	struct bvecq_pos to;
-	size_t total = 0;
-	__be32 marker;
-	int i, j, end, ret;
+	struct bvecq *request = smb_alloc_netmem(server, SMB_MESSAGE_HEADROOM + len);
 
-	for (i = 0; i < num_rqst; i++)
-		total += smb_rqst_len(&rqst[i]);
-	if (total > SMB_MARKER_MAX)
-		return ERR_PTR(-EMSGSIZE);
-	marker = cpu_to_be32(total);
-
-	/* Each turn makes one run of copied bytes and what is referred to after it. */
-	for (i = 0; i < num_rqst; i = end) {
-		size_t len = head ? 0 : SMB_MARKER_LEN;
-
-		payload = NULL;
-		for (end = i; end < num_rqst && !payload; end++) {
-			len += smb_headers_len(&rqst[end]);
-			payload = smb_refer_to_payload(&rqst[end]);
-			if (IS_ERR(payload)) {
-				ret = PTR_ERR(payload);
-				goto error;
-			}
-			if (!payload)
-				len += iov_iter_count(&rqst[end].rq_iter);
-		}
-
-		run = smb_alloc_netmem(server, len);
-		if (IS_ERR(run)) {
-			if (payload)
-				bvecq_put(payload);
-			ret = PTR_ERR(run);
-			goto error;
-		}
-		to = (struct bvecq_pos){ .bq = run };
-
-		if (head) {
-			bvecq_join(tail, run);
-		} else {
-			struct kvec mark = { &marker, SMB_MARKER_LEN };
-
-			head = run;
-			smb_fill_from_kvec(&to, &mark, 1, SMB_MARKER_LEN);
-		}
-		tail = bvecq_tail(run);
-		if (payload) {
-			bvecq_join(tail, payload);
-			tail = bvecq_tail(payload);
-		}
-
-		for (j = i; j < end; j++) {
-			const struct smb_rqst *r = &rqst[j];
-
-			for (int k = 0; k < r->rq_nvec; k++)
-				dump_smb(r->rq_iov[k].iov_base, r->rq_iov[k].iov_len);
-
-			ret = -EIO;
-			if (!smb_fill_from_kvec(&to, r->rq_iov, r->rq_nvec,
-						smb_headers_len(r)))
-				goto error;
-			if (payload && j == end - 1)
-				break;
-			if (!smb_fill_from_iter(&to, &r->rq_iter))
-				goto error;
-		}
-	}
-
-	return head;
-
-error:
-	if (head)
-		bvecq_put(head);
-	return ERR_PTR(ret);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	msg->request = request;
+	msg->hdr = bvecq_pull(request, SMB_MESSAGE_HEADROOM);
+	msg->len = len;
+	return 0;
 }
-EXPORT_SYMBOL_IF_KUNIT(smb_build_chain);
+
+/**
+ * smb_message_add_payload - Refer to payload behind a request's headers
+ * @msg: The message; its request is not linked yet
+ * @iter: The payload; advanced
+ *
+ * Context: Process context; may sleep, does not enter a filesystem.
+ * Return: 0; -EOPNOTSUPP if it cannot be referred to and has to be copied, or
+ * -ENOMEM or -EFAULT.
+ */
+static int smb_message_add_payload(struct smb_message *msg, struct iov_iter *iter)
+{
+	size_t len = iov_iter_count(iter);
+	struct bvecq *payload;
+	ssize_t got;
+
+	got = netfs_extract_iter(iter, len, UINT_MAX,
+				 NETFS_EXTRACT_REF | NETFS_EXTRACT_SPLICE,
+				 GFP_NOFS, &payload);
+	if (got < 0)
+		return got;
+	if (got < len) {
+		/* Copying will do, or show why it cannot be read. */
+		bvecq_put(payload);
+		return -EOPNOTSUPP;
+	}
+	bvecq_join(bvecq_tail(msg->request), payload);
+	msg->len += len;
+	return 0;
+}
 
 /*
  * A signature holds for the bytes it was made over, and a cipher that reads its
@@ -217,50 +173,153 @@ EXPORT_SYMBOL_IF_KUNIT(smb_build_chain);
  * seals.
  */
 static bool smb_payload_may_change(const struct TCP_Server_Info *server,
-				   const struct smb_rqst *rqst, int flags)
+				   const struct iov_iter *payload, int flags)
 {
-	if (!iov_iter_count(&rqst->rq_iter))
-		return false;
 	if (flags & CIFS_TRANSFORM_REQ)
 		return smb3_seal_rereads(server);
-	return server->sign && !iov_iter_is_folioq(&rqst->rq_iter);
+	return server->sign && !iov_iter_is_folioq(payload);
 }
 
 /**
- * smb_copy_payload - Copy payload that must not change while it is sent
- * @server: The connection that it will be sent on
- * @rqst: The PDU, not signed yet; its payload is replaced by the copy
- * @flags: %CIFS_TRANSFORM_REQ if it is going to be sealed
+ * smb_message_lay_out - Lay out the request that the encoder has made
+ * @server: The connection
+ * @msg: The message, with its flags; its smb_rqst is not modified
+ *
+ * The headers are copied into network memory, and with them payload that is small,
+ * that must not change while it is sent, or that the network cannot refer to.  All
+ * other payload is referred to; the message holds a reference on each folio.
  *
  * Context: Process context, server lock held; may sleep, does not enter a
  * filesystem.
- * Return: The copy, to be put by the caller after the message was sent, NULL if
- * none is needed, or an ERR_PTR(): -ENOMEM, or -EIO if payload cannot be read.
+ * Return: 0; -ENOMEM, or -EIO if payload cannot be read.  The message owns what it
+ * was given in either case.
  */
-struct bvecq *smb_copy_payload(struct TCP_Server_Info *server,
-			       struct smb_rqst *rqst, int flags)
+int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg)
 {
-	size_t len = iov_iter_count(&rqst->rq_iter);
-	struct bvecq *copy;
+	const struct smb_rqst *rqst = msg->rqst;
+	struct iov_iter payload = rqst->rq_iter;
+	size_t len = smb_kvec_len(rqst->rq_iov, rqst->rq_nvec);
+	size_t payload_len = iov_iter_count(&payload);
+	bool copy = payload_len <= SMB_COPY_MAX ||
+		    smb_payload_may_change(server, &payload, msg->flags);
 	struct bvecq_pos to;
+	int rc;
 
-	if (!smb_payload_may_change(server, rqst, flags))
-		return NULL;
+	for (;;) {
+		rc = smb_message_alloc_request(server, msg,
+					       len + (copy ? payload_len : 0));
+		if (rc)
+			return rc;
+		to = (struct bvecq_pos){ .bq = msg->request };
+		if (!smb_fill_from_kvec(&to, rqst->rq_iov, rqst->rq_nvec, len))
+			return -EIO;
+		if (copy)
+			break;
 
-	copy = smb_alloc_netmem(server, len);
-	if (IS_ERR(copy))
-		return copy;
-
-	to = (struct bvecq_pos){ .bq = copy };
-	if (!smb_fill_from_iter(&to, &rqst->rq_iter)) {
-		bvecq_put(copy);
-		return ERR_PTR(-EIO);
+		rc = smb_message_add_payload(msg, &payload);
+		if (rc != -EOPNOTSUPP)
+			return rc;
+		bvecq_put(msg->request);
+		msg->request = NULL;
+		copy = true;
 	}
 
-	iov_iter_bvec_queue(&rqst->rq_iter, ITER_SOURCE, copy, 0, 0, len);
-	return copy;
+	if (payload_len && !smb_fill_from_iter(&to, &rqst->rq_iter))
+		return -EIO;
+	return 0;
 }
-EXPORT_SYMBOL_IF_KUNIT(smb_copy_payload);
+EXPORT_SYMBOL_IF_KUNIT(smb_message_lay_out);
+
+/* What a message takes on the wire, without what stands before it. */
+static size_t smb_message_wire_len(const struct smb_message *msg)
+{
+	return msg->len + msg->pad;
+}
+
+/**
+ * smb_link_messages - Lay messages out as one chain
+ * @head: The first of the compound, or the only one
+ *
+ * Each message is padded to where the next can begin, [MS-SMB2] section 3.2.4.1.4.
+ * The padding and the length marker take the room in front of what follows.
+ *
+ * Return: 0, or -EMSGSIZE if the marker cannot express the length.
+ */
+int smb_link_messages(struct smb_message *head)
+{
+	struct smb_message *msg, *next;
+	struct smb2_hdr *hdr;
+	size_t total = 0;
+
+	for (msg = head; (next = msg->next); msg = next) {
+		msg->pad = ALIGN(msg->len, SMB2_COMPOUND_ALIGN) - msg->len;
+		hdr = msg->hdr;
+		hdr->NextCommand = cpu_to_le32(smb_message_wire_len(msg));
+		if (next->related) {
+			hdr = next->hdr;
+			hdr->Flags |= SMB2_FLAGS_RELATED_OPERATIONS;
+		}
+
+		next->front = msg->pad;
+		if (msg->pad)
+			memset(bvecq_push(next->request, msg->pad), 0, msg->pad);
+		bvecq_join(bvecq_tail(msg->request), bvecq_get(next->request));
+		total += smb_message_wire_len(msg);
+	}
+	total += msg->len;
+
+	if (total > SMB_MARKER_MAX)
+		return -EMSGSIZE;
+	put_unaligned_be32(total, bvecq_push(head->request, SMB_MARKER_LEN));
+	head->front = SMB_MARKER_LEN;
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(smb_link_messages);
+
+/**
+ * smb_message_rqst - Describe a request to the functions that sign it
+ * @msg: The message, linked
+ * @rqst: The description, of all that the signature is made over
+ * @iov: Room for the description of the header
+ * @hdr_len: Number of bytes in the protocol header
+ */
+void smb_message_rqst(const struct smb_message *msg, struct smb_rqst *rqst,
+		      struct kvec *iov, size_t hdr_len)
+{
+	*iov = (struct kvec){ msg->hdr, hdr_len };
+	*rqst = (struct smb_rqst){ .rq_iov = iov, .rq_nvec = 1 };
+	iov_iter_bvec_queue(&rqst->rq_iter, ITER_SOURCE, msg->request, 0,
+			    msg->front + hdr_len,
+			    smb_message_wire_len(msg) - hdr_len);
+}
+EXPORT_SYMBOL_IF_KUNIT(smb_message_rqst);
+
+/**
+ * smb_hash_message - Take a request into the preauthentication hash
+ * @ses: The session that is being set up
+ * @server: The connection
+ * @msg: The message
+ *
+ * Context: Process context, server lock held; may sleep.
+ */
+void smb_hash_message(struct cifs_ses *ses, struct TCP_Server_Info *server,
+		      const struct smb_message *msg)
+{
+	struct kvec iov = { msg->hdr, msg->len };
+	void *flat = NULL;
+
+	if (msg->front + msg->len > msg->request->bv[0].bv_len) {
+		struct iov_iter iter;
+
+		flat = kvmalloc(msg->len, GFP_NOFS | __GFP_NOFAIL);
+		iov_iter_bvec_queue(&iter, ITER_SOURCE, msg->request, 0,
+				    msg->front, msg->len);
+		iov.iov_len = copy_from_iter(flat, msg->len, &iter);
+		iov.iov_base = flat;
+	}
+	smb311_update_preauth_hash(ses, server, &iov, 1);
+	kvfree(flat);
+}
 
 /*
  * Hand a message to the socket.  It takes one call unless the socket's buffer
@@ -468,79 +527,61 @@ int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len
 	struct kvec iov = { (void *)buf, len };
 	struct msghdr msg = {};
 	struct bvecq *chain;
-	struct bvecq_pos to;
 	int rc;
 
-	chain = smb_alloc_netmem(server, len);
+	chain = smb_copy_to_netmem(server, &iov, 1);
 	if (IS_ERR(chain))
 		return PTR_ERR(chain);
 
-	to = (struct bvecq_pos){ .bq = chain };
-	smb_fill_from_kvec(&to, &iov, 1, len);
 	rc = smb_sendmsg(server, &msg, chain, len);
 	bvecq_put(chain);
 	return rc;
 }
 
 /**
- * __smb_send_rqst - Send a message as it is
- * @server: The connection to send it on
- * @num_rqst: How many PDUs are compounded
- * @rqst: The PDUs
- *
- * Return: 0 or an errno; see smb_build_chain() and smb_transmit().
- */
-int __smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
-		    struct smb_rqst *rqst)
-{
-	struct bvecq *chain;
-	int rc;
-
-	chain = smb_build_chain(server, num_rqst, rqst);
-	if (IS_ERR(chain))
-		return PTR_ERR(chain);
-
-	rc = smb_transmit(server, chain);
-	bvecq_put(chain);
-	return rc;
-}
-
-/**
- * smb_send_rqst - Send a message, compressed or sealed if that is asked for
- * @server: The connection to send it on
- * @num_rqst: How many PDUs are compounded
- * @rqst: The PDUs
+ * smb_transmit_messages - Send messages, compressed or sealed if that is asked for
+ * @server: The connection to send them on
+ * @head: The first of the compound, linked and signed
  * @flags: %CIFS_COMPRESS_REQ or %CIFS_TRANSFORM_REQ
  *
- * Return: 0 or an errno; see smb_build_chain() and smb_transmit().
+ * Context: Process context, server lock held; sleeps.
+ * Return: 0 or an errno; see smb_transmit(), smb_compress() and smb3_seal().
  */
-int smb_send_rqst(struct TCP_Server_Info *server, int num_rqst,
-		  struct smb_rqst *rqst, int flags)
+int smb_transmit_messages(struct TCP_Server_Info *server,
+			  const struct smb_message *head, int flags)
 {
-	struct bvecq *plain, *sealed;
+	struct bvecq *chain = bvecq_get(head->request), *sealed;
 	int rc;
 
-	if (flags & CIFS_COMPRESS_REQ)
-		return smb_compress(server, &rqst[0], __smb_send_rqst);
+	for (const struct smb_message *msg = head; msg; msg = msg->next)
+		dump_smb(msg->hdr, umin(msg->len, PAGE_SIZE));
 
-	if (!(flags & CIFS_TRANSFORM_REQ))
-		return __smb_send_rqst(server, num_rqst, rqst);
+	/* [MS-SMB2] section 3.1.4.4 wants the message compressed before it is sealed. */
+	if (flags & CIFS_COMPRESS_REQ) {
+		struct bvecq *compressed;
 
-	if (!server->ops->seal) {
-		cifs_server_dbg(VFS, "Encryption requested but transform callback is missing\n");
-		return smb_EIO(smb_eio_trace_tx_need_transform);
+		compressed = smb_compress(server, chain, sizeof(struct smb2_write_req));
+		bvecq_put(chain);
+		if (IS_ERR(compressed))
+			return PTR_ERR(compressed);
+		chain = compressed;
 	}
 
-	plain = smb_build_chain(server, num_rqst, rqst);
-	if (IS_ERR(plain))
-		return PTR_ERR(plain);
+	if (flags & CIFS_TRANSFORM_REQ) {
+		if (!server->ops->seal) {
+			cifs_server_dbg(VFS, "Encryption requested but transform callback is missing\n");
+			rc = smb_EIO(smb_eio_trace_tx_need_transform);
+			goto out;
+		}
+		sealed = server->ops->seal(server, chain);
+		bvecq_put(chain);
+		if (IS_ERR(sealed))
+			return PTR_ERR(sealed);
+		chain = sealed;
+	}
 
-	sealed = server->ops->seal(server, plain);
-	bvecq_put(plain);
-	if (IS_ERR(sealed))
-		return PTR_ERR(sealed);
-
-	rc = smb_transmit(server, sealed);
-	bvecq_put(sealed);
+	rc = smb_transmit(server, chain);
+out:
+	bvecq_put(chain);
 	return rc;
 }

@@ -9,6 +9,9 @@
 #include <linux/types.h>
 
 struct bvecq;
+struct cifs_ses;
+struct kvec;
+struct smb_message;
 struct smb_rqst;
 struct TCP_Server_Info;
 
@@ -16,14 +19,28 @@ struct TCP_Server_Info;
 #define SMB_MARKER_LEN		sizeof(__be32)
 #define SMB_MARKER_MAX		0x00ffffff
 
+/* Where the next PDU of a compound may begin, [MS-SMB2] section 2.2.1. */
+#define SMB2_COMPOUND_ALIGN	8
+
 /* Payload up to this many bytes is copied: one fragment is cheaper than two. */
 #define SMB_COPY_MAX		SZ_4K
 
+/* Room in front of a header, for the marker or its predecessor's padding. */
+#define SMB_MESSAGE_HEADROOM	8
+
 struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len);
-struct bvecq *smb_build_chain(struct TCP_Server_Info *server, int num_rqst,
-			      const struct smb_rqst *rqst);
-struct bvecq *smb_copy_payload(struct TCP_Server_Info *server,
-			       struct smb_rqst *rqst, int flags);
+struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
+				 const struct kvec *iov, unsigned int nvec);
+int smb_message_alloc_request(struct TCP_Server_Info *server,
+			      struct smb_message *msg, size_t len);
+int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg);
+void smb_message_rqst(const struct smb_message *msg, struct smb_rqst *rqst,
+		      struct kvec *iov, size_t hdr_len);
+void smb_hash_message(struct cifs_ses *ses, struct TCP_Server_Info *server,
+		      const struct smb_message *msg);
+int smb_link_messages(struct smb_message *head);
+int smb_transmit_messages(struct TCP_Server_Info *server,
+			  const struct smb_message *head, int flags);
 int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len);
 
 /* seal.c */

@@ -10,6 +10,7 @@
 #include <linux/scatterlist.h>
 #include "cifsglob.h"
 #include "cifsproto.h"
+#include "message.h"
 #include "transmit.h"
 
 #define MAX_PDUS	5
@@ -51,9 +52,10 @@ static const struct layout_case layout_cases[] = {
 
 KUNIT_ARRAY_PARAM_DESC(layout, layout_cases, name);
 
-/* What a request is made of, and what it has to look like on the wire. */
+/* What a compound is made of, and what it has to look like on the wire. */
 struct message {
 	struct TCP_Server_Info	server;
+	struct smb_message	*msg[MAX_PDUS];
 	struct smb_rqst		rqst[MAX_PDUS];
 	struct kvec		iov[MAX_PDUS][2];
 	struct page		*first[MAX_PDUS];	/* of the payload */
@@ -161,8 +163,11 @@ static struct message *make_message(struct kunit *test, const struct layout_case
 	KUNIT_ASSERT_NOT_NULL(test, m);
 
 	m->len = SMB_MARKER_LEN;
-	for (int i = 0; i < c->nr_pdus; i++)
-		m->len += sizeof(struct smb2_hdr) + 24 + i + c->payload[i];
+	for (int i = 0; i < c->nr_pdus; i++) {
+		size_t len = sizeof(struct smb2_hdr) + 24 + i + c->payload[i];
+
+		m->len += i < c->nr_pdus - 1 ? ALIGN(len, SMB2_COMPOUND_ALIGN) : len;
+	}
 	m->image = kvmalloc(m->len, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, m->image);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, kvfree_action, m->image));
@@ -174,7 +179,10 @@ static struct message *make_message(struct kunit *test, const struct layout_case
 
 	for (int i = 0; i < c->nr_pdus; i++) {
 		struct smb_rqst *rqst = &m->rqst[i];
+		struct smb2_hdr *hdr = (struct smb2_hdr *)p;
+		u8 *end;
 
+		hdr->Flags &= ~SMB2_FLAGS_RELATED_OPERATIONS;
 		m->iov[i][0] = (struct kvec){ p, sizeof(struct smb2_hdr) };
 		p += m->iov[i][0].iov_len;
 		m->iov[i][1] = (struct kvec){ p, 24 + i };
@@ -184,6 +192,18 @@ static struct message *make_message(struct kunit *test, const struct layout_case
 		if (c->payload[i])
 			make_payload(test, m, i, c->kind, p, c->payload[i], c->offset);
 		p += c->payload[i];
+
+		m->msg[i] = kunit_kzalloc(test, sizeof(*m->msg[i]), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, m->msg[i]);
+		m->msg[i]->rqst = rqst;
+		/* One is not related, in the middle. */
+		m->msg[i]->related = i && i != 2;
+
+		if (i == c->nr_pdus - 1)
+			break;
+		end = (u8 *)hdr + ALIGN(p - (u8 *)hdr, SMB2_COMPOUND_ALIGN);
+		memset(p, 0, end - p);
+		p = end;
 	}
 	return m;
 }
@@ -218,13 +238,34 @@ static bool refers_to(const struct bvecq *bq, const struct page *page)
 	return false;
 }
 
+/* Lay the compound out; the encoder's headers become what the wire shows. */
 static struct bvecq *build(struct kunit *test, struct message *m, int nr_pdus)
 {
-	struct bvecq *chain = smb_build_chain(&m->server, nr_pdus, m->rqst);
+	struct smb2_hdr *hdr = (void *)m->image + SMB_MARKER_LEN;
 
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chain);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action, chain));
-	return chain;
+	for (int i = 0; i < nr_pdus; i++) {
+		struct smb_message *msg = m->msg[i];
+
+		KUNIT_ASSERT_EQ(test, 0, smb_message_lay_out(&m->server, msg));
+		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action,
+								   msg->request));
+		KUNIT_EXPECT_EQ(test, msg->len,
+				sizeof(*hdr) + 24 + i + iov_iter_count(&m->rqst[i].rq_iter));
+		KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)msg->hdr, 4));
+		if (i)
+			m->msg[i - 1]->next = msg;
+	}
+	KUNIT_ASSERT_EQ(test, 0, smb_link_messages(m->msg[0]));
+
+	for (int i = 0; i < nr_pdus - 1; i++) {
+		u32 next = ALIGN(m->msg[i]->len, SMB2_COMPOUND_ALIGN);
+
+		hdr->NextCommand = cpu_to_le32(next);
+		hdr = (void *)hdr + next;
+		if (m->msg[i + 1]->related)
+			hdr->Flags |= SMB2_FLAGS_RELATED_OPERATIONS;
+	}
+	return m->msg[0]->request;
 }
 
 /* The bytes are those of the request, large payload is not copied, slab is. */
@@ -251,11 +292,10 @@ static void test_too_long(struct kunit *test)
 {
 	static const struct layout_case c = { "", PAYLOAD_KVEC, 1, { 0 } };
 	struct message *m = make_message(test, &c);
-	struct bvecq *chain;
 
-	iov_iter_discard(&m->rqst[0].rq_iter, ITER_DEST, SMB_MARKER_MAX);
-	chain = smb_build_chain(&m->server, 1, m->rqst);
-	KUNIT_EXPECT_PTR_EQ(test, chain, ERR_PTR(-EMSGSIZE));
+	build(test, m, 1);
+	m->msg[0]->len = SMB_MARKER_MAX + 1;
+	KUNIT_EXPECT_EQ(test, -EMSGSIZE, smb_link_messages(m->msg[0]));
 }
 
 /* Payload of a program's is copied where a signature or CCM depends on it. */
@@ -280,19 +320,49 @@ static void test_copy_payload(struct kunit *test)
 	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct layout_case c = { "", cases[i].kind, 1, { SZ_64K } };
 		struct message *m = make_message(test, &c);
-		struct bvecq *copy, *chain;
+		struct bvecq *chain;
 
 		m->server.sign = cases[i].sign;
 		m->server.cipher_type = cases[i].cipher;
-		copy = smb_copy_payload(&m->server, &m->rqst[0], cases[i].flags);
-		KUNIT_ASSERT_FALSE(test, IS_ERR(copy));
-		KUNIT_EXPECT_EQ_MSG(test, !!copy, cases[i].copied, "case %d", i);
+		m->msg[0]->flags = cases[i].flags;
 
 		chain = build(test, m, 1);
 		expect_bytes(test, chain, m->image, m->len);
 		KUNIT_EXPECT_EQ_MSG(test, refers_to(chain, m->first[0]),
 				    !cases[i].copied, "case %d", i);
-		bvecq_put(copy);
+	}
+}
+
+/* What signs a message gets all of it, its padding too, and nothing else. */
+static void test_signed_bytes(struct kunit *test)
+{
+	static const struct layout_case c = {
+		"", PAYLOAD_PAGES, 4, { 0, SZ_8K + 3, 100, 0 }
+	};
+	struct message *m = make_message(test, &c);
+	const u8 *p = m->image + SMB_MARKER_LEN;
+
+	build(test, m, c.nr_pdus);
+	for (int i = 0; i < c.nr_pdus; i++) {
+		size_t len = m->msg[i]->len, total;
+		struct smb_rqst rqst;
+		struct kvec iov;
+		u8 *got;
+
+		if (i < c.nr_pdus - 1)
+			len = ALIGN(len, SMB2_COMPOUND_ALIGN);
+		smb_message_rqst(m->msg[i], &rqst, &iov, sizeof(struct smb2_hdr));
+		total = iov.iov_len + iov_iter_count(&rqst.rq_iter);
+		KUNIT_ASSERT_EQ(test, len, total);
+
+		got = kunit_kmalloc(test, len, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, got);
+		memcpy(got, iov.iov_base, iov.iov_len);
+		total -= iov.iov_len;
+		KUNIT_EXPECT_EQ(test, total,
+				copy_from_iter(got + iov.iov_len, total, &rqst.rq_iter));
+		KUNIT_EXPECT_TRUE_MSG(test, !memcmp(got, p, len), "PDU %d", i);
+		p += len;
 	}
 }
 
@@ -418,6 +488,7 @@ static struct kunit_case transmit_cases[] = {
 	KUNIT_CASE_PARAM(test_layout, layout_gen_params),
 	KUNIT_CASE(test_too_long),
 	KUNIT_CASE(test_copy_payload),
+	KUNIT_CASE(test_signed_bytes),
 	KUNIT_CASE_PARAM(test_seal, cipher_gen_params),
 	{}
 };
