@@ -11,6 +11,7 @@
  * completes it and puts the queue's reference.
  */
 
+#include <kunit/visibility.h>
 #include <linux/bvecq.h>
 #include <linux/mempool.h>
 #include <linux/slab.h>
@@ -80,6 +81,7 @@ struct smb_message *smb_message_alloc(struct TCP_Server_Info *server, u16 comman
 	trace_smb3_message(server->conn_id, msg, smb_message_trace_alloc);
 	return msg;
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_alloc);
 
 #ifdef CONFIG_CIFS_STATS2
 static void smb_message_account(struct TCP_Server_Info *server,
@@ -154,6 +156,7 @@ void smb_message_free(struct TCP_Server_Info *server, struct smb_message *msg)
 	mempool_free(msg, &smb_message_pool);
 	atomic_dec(&mid_count);
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_free);
 
 /**
  * smb_message_queue - Make a message known to those who await its response
@@ -173,6 +176,7 @@ void smb_message_queue(struct TCP_Server_Info *server, struct smb_message *msg)
 	spin_unlock(&server->mid_queue_lock);
 	trace_smb3_message(server->conn_id, msg, smb_message_trace_queue);
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_queue);
 
 /**
  * smb_message_note_sent - Take down when a message is handed to the socket
@@ -204,6 +208,7 @@ void smb_message_cancel(struct TCP_Server_Info *server, struct smb_message *msg)
 	spin_unlock(&msg->lock);
 	trace_smb3_message(server->conn_id, msg, smb_message_trace_cancel);
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_cancel);
 
 /**
  * smb_message_dequeue - Take a message from the queue for which nobody waits
@@ -228,6 +233,7 @@ bool smb_message_dequeue(struct TCP_Server_Info *server, struct smb_message *msg
 		smb_message_put(server, msg);
 	return queued;
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_dequeue);
 
 /**
  * smb_message_take_all - Take all messages from the queue
@@ -252,6 +258,7 @@ void smb_message_take_all(struct TCP_Server_Info *server, struct list_head *list
 	list_splice_tail_init(&server->pending_mid_q, list);
 	spin_unlock(&server->mid_queue_lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_take_all);
 
 /**
  * smb_message_finish_all - Complete messages that get no response
@@ -278,6 +285,7 @@ void smb_message_finish_all(struct TCP_Server_Info *server, struct list_head *li
 		smb_message_put(server, msg);
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_finish_all);
 
 /**
  * smb_message_received - Take a message from the queue, its response has come
@@ -314,6 +322,7 @@ void smb_message_received(struct TCP_Server_Info *server, struct smb_message *ms
 	else
 		pr_warn_once("trying to dequeue a deleted mid\n");
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_received);
 
 /**
  * smb_message_complete - Run a message's callback, once
@@ -334,6 +343,7 @@ void smb_message_complete(struct TCP_Server_Info *server, struct smb_message *ms
 	if (callback)
 		callback(server, msg);
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_complete);
 
 /**
  * smb_message_wake - Tell the waiter for a message that it is completed
@@ -348,6 +358,7 @@ void smb_message_wake(struct TCP_Server_Info *server, struct smb_message *msg)
 		WRITE_ONCE(msg->state, MID_RESPONSE_READY);
 	wake_up(&msg->wait);
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_wake);
 
 static bool smb_message_is_done(const struct smb_message *msg)
 {
@@ -376,3 +387,4 @@ int smb_message_wait(struct smb_message *msg)
 		return -ERESTARTSYS;
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_message_wait);
