@@ -212,29 +212,29 @@ EXPORT_SYMBOL_GPL(netfs_extract_iter);
 
 /**
  * netfs_alloc_buffer - Allocate a buffer as a bvecq
- * @sock: The socket that will send it, or NULL
+ * @sk: The socket that will send it, or NULL
  * @size: Its size in bytes
  * @gfp: Allocation flags
  *
- * With @sock the buffer is network memory from netmem_alloc(), %BVECQ_MEM_NETMEM.
+ * With @sk the buffer is network memory from netmem_alloc(), %BVECQ_MEM_NETMEM.
  * Otherwise it is made up of pages, %BVECQ_MEM_PAGE, as large as can be had
  * without an effort.  It is not zeroed unless @gfp has __GFP_ZERO, which holds
  * for pages only.
  *
- * Context: Any context that @gfp allows; with @sock no hardirq.
+ * Context: Any context that @gfp allows; with @sk no hardirq.
  * Return: A chain that holds exactly @size bytes, with one reference that the
  * caller now owns, or an ERR_PTR(): -EINVAL if @size is 0 or more than INT_MAX,
  * or -ENOMEM.
  */
-struct bvecq *netfs_alloc_buffer(struct socket *sock, size_t size, gfp_t gfp)
+struct bvecq *netfs_alloc_buffer(const struct sock *sk, size_t size, gfp_t gfp)
 {
 	struct netfs_fill fill = { .slots_left = UINT_MAX, .gfp = gfp & ~__GFP_ZERO };
 	int ret;
 
 	if (!size || size > INT_MAX)
 		return ERR_PTR(-EINVAL);
-	if (sock)
-		return netmem_alloc_bvecq(sock, size, 0, gfp);
+	if (sk)
+		return netmem_alloc_bvecq(sk, size, 0, gfp);
 
 	ret = netfs_fill_begin(&fill, DIV_ROUND_UP(size, PAGE_SIZE << NETFS_BUFFER_ORDER),
 			       BVECQ_MEM_PAGE);

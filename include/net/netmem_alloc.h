@@ -18,7 +18,7 @@ struct bvecq;
 struct dst_cache;
 struct dst_entry;
 struct sockaddr;
-struct socket;
+struct sock;
 
 /**
  * define NETMEM_HINT_UNRETAINED - the fragment is freed as soon as it is sent
@@ -38,22 +38,22 @@ struct socket;
 #define NETMEM_FRAG_MAX		PAGE_SIZE
 #endif
 
-int netmem_alloc_gfp(struct socket *sock, size_t len, size_t align,
+int netmem_alloc_gfp(const struct sock *sk, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv);
 int netmem_alloc_dst(const struct dst_entry *dst, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv);
-int netmem_alloc_dest(struct socket *sock, const struct sockaddr *dest,
+int netmem_alloc_dest(struct sock *sk, const struct sockaddr *dest,
 		      int dest_len, struct dst_cache *cache, size_t len,
 		      size_t align, unsigned int hints, gfp_t gfp,
 		      struct bio_vec *bv);
-struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
+struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 				 unsigned int hints, gfp_t gfp);
 void netmem_free(struct bio_vec *bv);
 void netmem_free_bulk(struct bio_vec *bv, unsigned int nr);
 
 /**
  * netmem_alloc() - allocate a fragment of transmit memory; may sleep
- * @sock: socket that will send the fragment, or NULL
+ * @sk: socket that will send the fragment, or NULL
  * @len: length in bytes, 1 to %NETMEM_FRAG_MAX
  * @hints: 0 or %NETMEM_HINT_UNRETAINED
  * @bv: where to store the fragment
@@ -64,10 +64,10 @@ void netmem_free_bulk(struct bio_vec *bv, unsigned int nr);
  * Return: 0, -EINVAL, -EMSGSIZE or -ENOMEM, as netmem_alloc_gfp(). @bv is
  * written on success only.
  */
-static inline int netmem_alloc(struct socket *sock, size_t len,
+static inline int netmem_alloc(const struct sock *sk, size_t len,
 			       unsigned int hints, struct bio_vec *bv)
 {
-	return netmem_alloc_gfp(sock, len, 1, hints, GFP_KERNEL, bv);
+	return netmem_alloc_gfp(sk, len, 1, hints, GFP_KERNEL, bv);
 }
 
 #endif /* _NET_NETMEM_ALLOC_H */

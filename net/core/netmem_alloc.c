@@ -552,15 +552,15 @@ static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key)
 	return netmem_default[numa_mem_id()];
 }
 
-static __always_inline struct netmem_key netmem_key_of_sock(struct socket *sock)
+static __always_inline struct netmem_key netmem_key_of_sk(const struct sock *sk)
 {
-	return (struct netmem_key){ .sk = sock ? sock->sk : NULL };
+	return (struct netmem_key){ .sk = sk };
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)
-struct netmem_set *netmem_set_of(struct socket *sock)
+struct netmem_set *netmem_set_of(const struct sock *sk)
 {
-	return __netmem_set_of(netmem_key_of_sock(sock));
+	return __netmem_set_of(netmem_key_of_sk(sk));
 }
 EXPORT_SYMBOL_IF_KUNIT(netmem_set_of);
 #endif
@@ -728,7 +728,7 @@ static __always_inline int netmem_result(int err)
 
 /**
  * netmem_alloc_gfp() - allocate a fragment of transmit memory
- * @sock: socket that will send the fragment, or NULL if that is not known
+ * @sk: socket that will send the fragment, or NULL if that is not known
  * @len: length in bytes, 1 to %NETMEM_FRAG_MAX
  * @align: alignment in bytes, a power of two, at most %NETMEM_FRAG_MAX; 1 if
  *	it does not matter. Fragments begin on a cache line anyway.
@@ -753,7 +753,7 @@ static __always_inline int netmem_result(int err)
  * fragmented; use shorter ones then.
  *
  * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
- * allows direct reclaim. @sock must not be released meanwhile.
+ * allows direct reclaim. The caller holds a reference on @sk.
  *
  * Return:
  * * 0 - success
@@ -764,10 +764,10 @@ static __always_inline int netmem_result(int err)
  *
  * On error @bv is untouched.
  */
-int netmem_alloc_gfp(struct socket *sock, size_t len, size_t align,
+int netmem_alloc_gfp(const struct sock *sk, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
 {
-	return netmem_result(netmem_alloc_key(netmem_key_of_sock(sock), len,
+	return netmem_result(netmem_alloc_key(netmem_key_of_sk(sk), len,
 					      align, hints, gfp, bv, true));
 }
 EXPORT_SYMBOL(netmem_alloc_gfp);
@@ -799,7 +799,7 @@ EXPORT_SYMBOL(netmem_alloc_dst);
 
 /**
  * netmem_alloc_bvecq() - allocate transmit memory of any length
- * @sock: socket that will send the memory, or NULL if that is not known
+ * @sk: socket that will send the memory, or NULL if that is not known
  * @len: length in bytes, 1 to %INT_MAX
  * @hints: 0 or %NETMEM_HINT_UNRETAINED
  * @gfp: as for netmem_alloc_gfp()
@@ -813,7 +813,7 @@ EXPORT_SYMBOL(netmem_alloc_dst);
  * most PAGE_SIZE: whoever needs many pages might wait for his own.
  *
  * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
- * allows direct reclaim. @sock must not be released meanwhile.
+ * allows direct reclaim. The caller holds a reference on @sk.
  *
  * Return: the chain, with one reference, which the caller drops by bvecq_put(),
  * or an ERR_PTR():
@@ -822,7 +822,7 @@ EXPORT_SYMBOL(netmem_alloc_dst);
  * * -EMSGSIZE - @len is greater than %INT_MAX
  * * -ENOMEM - no memory
  */
-struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
+struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 				 unsigned int hints, gfp_t gfp)
 {
 	/* Big fragments are worth a try, but not a wait. */
@@ -846,7 +846,7 @@ struct bvecq *netmem_alloc_bvecq(struct socket *sock, size_t len,
 
 	while (len) {
 		part = min(len, max_part);
-		if (netmem_alloc_key(netmem_key_of_sock(sock), part,
+		if (netmem_alloc_key(netmem_key_of_sk(sk), part,
 				     sizeof(u64), hints,
 				     part > PAGE_SIZE ? big_gfp : gfp, &bv,
 				     reserve)) {

@@ -129,7 +129,7 @@ extern struct mempool netmem_reserve;
 struct page *netmem_pool_take(struct netmem_pool *np, gfp_t gfp);
 struct page *netmem_alloc_unpooled(size_t len, size_t align, gfp_t gfp,
 				   bool reserve);
-struct netmem_set *netmem_set_of(struct socket *sock);
+struct netmem_set *netmem_set_of(const struct sock *sk);
 void netmem_read_stats(const struct netmem_set *set, unsigned int c,
 		       struct netmem_stats *stats);
 bool netmem_trim(bool all);

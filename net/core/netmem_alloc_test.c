@@ -73,13 +73,13 @@ static struct page *netmem_head(const struct bio_vec *bv)
 	return compound_head(bv->bv_page);
 }
 
-static struct netmem_set *netmem_get_set(struct socket *sock)
+static struct netmem_set *netmem_get_set(const struct sock *sk)
 {
 	struct netmem_set *set;
 
 	/* One node, or this test would have to stay on its CPU. */
 	rcu_read_lock();
-	set = netmem_set_of(sock);
+	set = netmem_set_of(sk);
 	rcu_read_unlock();
 	return set;
 }
@@ -1185,33 +1185,33 @@ static void netmem_test_route(struct kunit *test)
 	dev = netmem_make_dev(test, true);
 
 	/* No route, and a route through what needs no mapping. */
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock), none);
+	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), none);
 	netmem_route(test, sock, virt);
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock), none);
+	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), none);
 
 	/* The first look at a device has the set made, those after find it. */
 	netmem_route(test, sock, dev);
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock), none);
+	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), none);
 	flush_workqueue(netmem_wq);
-	set = netmem_get_set(sock);
+	set = netmem_get_set(sock->sk);
 	KUNIT_EXPECT_PTR_NE(test, set, none);
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock), set);
+	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), set);
 	KUNIT_EXPECT_STREQ(test, set->name, dev->name);
 
 	/* Its memory is its own, and the route may change at any time. */
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock, 100, 0, &a));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock->sk, 100, 0, &a));
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 100, 0, &b));
 	KUNIT_EXPECT_TRUE(test, netmem_is_from(&a, set));
 	KUNIT_EXPECT_TRUE(test, netmem_is_from(&b, none));
 	netmem_route(test, sock, virt);
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock, 100, 0, &c));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock->sk, 100, 0, &c));
 	KUNIT_EXPECT_TRUE(test, netmem_is_from(&c, none));
 	netmem_free(&a);
 	netmem_free(&b);
 	netmem_free(&c);
 
 	sk_dst_reset(sock->sk);
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock), none);
+	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), none);
 	unregister_netdev(dev);
 	free_netdev(dev);
 	unregister_netdev(virt);
@@ -1229,7 +1229,7 @@ static void netmem_lo_up(struct kunit *test)
 	rtnl_unlock();
 }
 
-static int netmem_alloc_v4(struct socket *sock, u32 addr, struct dst_cache *cache,
+static int netmem_alloc_v4(struct sock *sk, u32 addr, struct dst_cache *cache,
 			   struct bio_vec *bv)
 {
 	struct sockaddr_in sin = {
@@ -1238,11 +1238,11 @@ static int netmem_alloc_v4(struct socket *sock, u32 addr, struct dst_cache *cach
 		.sin_addr	= { htonl(addr) },
 	};
 
-	return netmem_alloc_dest(sock, (struct sockaddr *)&sin, sizeof(sin), cache,
+	return netmem_alloc_dest(sk, (struct sockaddr *)&sin, sizeof(sin), cache,
 				 100, 1, 0, GFP_KERNEL, bv);
 }
 
-static int netmem_alloc_v6(struct socket *sock, const struct in6_addr *addr,
+static int netmem_alloc_v6(struct sock *sk, const struct in6_addr *addr,
 			   struct bio_vec *bv)
 {
 	struct sockaddr_in6 sin6 = {
@@ -1251,7 +1251,7 @@ static int netmem_alloc_v6(struct socket *sock, const struct in6_addr *addr,
 		.sin6_addr	= *addr,
 	};
 
-	return netmem_alloc_dest(sock, (struct sockaddr *)&sin6, sizeof(sin6), NULL,
+	return netmem_alloc_dest(sk, (struct sockaddr *)&sin6, sizeof(sin6), NULL,
 				 100, 1, 0, GFP_KERNEL, bv);
 }
 
@@ -1288,7 +1288,7 @@ static void netmem_test_dest_malformed(struct kunit *test)
 							  SOCK_DGRAM, IPPROTO_UDP,
 							  &sock));
 		KUNIT_EXPECT_EQ_MSG(test, t[i].err,
-				    netmem_alloc_dest(sock, (struct sockaddr *)&addr,
+				    netmem_alloc_dest(sock->sk, (struct sockaddr *)&addr,
 						      t[i].len, NULL, 64, 1, 0,
 						      GFP_KERNEL, &bv),
 				    "case %d", i);
@@ -1315,10 +1315,10 @@ static void netmem_test_dest(struct kunit *test)
 	schedule_timeout_uninterruptible(2);
 	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
 						  IPPROTO_UDP, &sock));
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, lo, NULL, &bv));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, lo, NULL, &bv));
 	KUNIT_EXPECT_TRUE(test, netmem_is_from(&bv, none));
 	netmem_free(&bv);
-	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v4(sock, nowhere, &cache, &bv));
+	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v4(sock->sk, nowhere, &cache, &bv));
 
 	/* A bound device takes what has no route. */
 	dev = netmem_make_dev(test, true);
@@ -1326,12 +1326,12 @@ static void netmem_test_dest(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, dev_change_flags(dev, dev->flags | IFF_UP, NULL));
 	rtnl_unlock();
 	sock->sk->sk_bound_dev_if = dev->ifindex;
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, nowhere, NULL, &bv));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, nowhere, NULL, &bv));
 	netmem_free(&bv);
 	flush_workqueue(netmem_wq);
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, nowhere, &cache, &bv));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, nowhere, &cache, &bv));
 	netmem_route(test, sock, dev);
-	set = netmem_get_set(sock);
+	set = netmem_get_set(sock->sk);
 	sk_dst_reset(sock->sk);
 	KUNIT_EXPECT_PTR_NE(test, set, none);
 	KUNIT_EXPECT_TRUE(test, netmem_is_from(&bv, set));
@@ -1339,12 +1339,12 @@ static void netmem_test_dest(struct kunit *test)
 
 	/* The route is kept in the cache, but not for longer than the device. */
 	sock->sk->sk_bound_dev_if = 0;
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, nowhere, &cache, &bv));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, nowhere, &cache, &bv));
 	KUNIT_EXPECT_TRUE(test, netmem_is_from(&bv, set));
 	netmem_free(&bv);
 	unregister_netdev(dev);
 	free_netdev(dev);
-	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v4(sock, nowhere, &cache, &bv));
+	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v4(sock->sk, nowhere, &cache, &bv));
 	sock_release(sock);
 	dst_cache_destroy(&cache);
 	flush_workqueue(netmem_wq);
@@ -1353,15 +1353,15 @@ static void netmem_test_dest(struct kunit *test)
 		return;
 	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET6, SOCK_DGRAM,
 						  IPPROTO_UDP, &sock));
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v6(sock, &in6addr_loopback, &bv));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v6(sock->sk, &in6addr_loopback, &bv));
 	netmem_free(&bv);
-	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v6(sock, &far, &bv));
+	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v6(sock->sk, &far, &bv));
 	ipv6_addr_set_v4mapped(htonl(lo), &mapped);
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v6(sock, &mapped, &bv));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v6(sock->sk, &mapped, &bv));
 	netmem_free(&bv);
 	ipv6_addr_set_v4mapped(htonl(nowhere), &mapped);
-	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v6(sock, &mapped, &bv));
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock, lo, NULL, &bv));
+	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v6(sock->sk, &mapped, &bv));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, lo, NULL, &bv));
 	netmem_free(&bv);
 	sock_release(sock);
 }
@@ -1380,16 +1380,16 @@ static void netmem_test_unregister(struct kunit *test)
 						  IPPROTO_UDP, &sock));
 	dev = netmem_make_dev(test, true);
 	netmem_route(test, sock, dev);
-	netmem_get_set(sock);
+	netmem_get_set(sock->sk);
 	flush_workqueue(netmem_wq);
-	KUNIT_ASSERT_PTR_NE(test, netmem_get_set(sock), netmem_get_set(NULL));
+	KUNIT_ASSERT_PTR_NE(test, netmem_get_set(sock->sk), netmem_get_set(NULL));
 
 	for (int i = 0; i < nr; i++) {
-		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock, 1 + i * 10, 0, &bv[i]));
+		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock->sk, 1 + i * 10, 0, &bv[i]));
 		netmem_fill(&bv[i], i);
 	}
 	pp = netmem_head(&bv[0])->pp;
-	KUNIT_EXPECT_PTR_EQ(test, pp, netmem_get_set(sock)->classes[0].pools[0].pp);
+	KUNIT_EXPECT_PTR_EQ(test, pp, netmem_get_set(sock->sk)->classes[0].pools[0].pp);
 	/* Some are idle when the device goes. */
 	netmem_free_bulk(bv, 100);
 
@@ -1412,7 +1412,7 @@ static void netmem_test_unregister(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, netmem_intact(&copy, nr - 1));
 	netmem_free(&bv[nr - 1]);
 
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock, 100, 0, &copy));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock->sk, 100, 0, &copy));
 	netmem_free(&copy);
 	sock_release(sock);
 }
@@ -1463,9 +1463,9 @@ static void netmem_test_mapped(struct kunit *test)
 	dev = netmem_make_dev(test, true);
 	other = netmem_make_dev(test, true);
 	netmem_route(test, sock, dev);
-	netmem_get_set(sock);
+	netmem_get_set(sock->sk);
 	flush_workqueue(netmem_wq);
-	set = netmem_get_set(sock);
+	set = netmem_get_set(sock->sk);
 	KUNIT_ASSERT_PTR_NE(test, set, netmem_get_set(NULL));
 
 	/* Memory of another set is good memory. */
@@ -1473,10 +1473,10 @@ static void netmem_test_mapped(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, netmem_is_mapped_anew(test, dev, &some, 0, 5000));
 	netmem_free(&some);
 
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock, 100, 0, &some));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock->sk, 100, 0, &some));
 	for (int i = 0; i < nr; i++) {
 		KUNIT_ASSERT_EQ(test, 0,
-				netmem_alloc(sock, NETMEM_FRAG_MAX, 0, &bv[i]));
+				netmem_alloc(sock->sk, NETMEM_FRAG_MAX, 0, &bv[i]));
 		netmem_fill(&bv[i], i);
 		get_page(bv[i].bv_page);
 		KUNIT_EXPECT_FALSE(test, netmem_is_mapped_anew(test, dev, &bv[i], i, 1000));
@@ -1524,15 +1524,15 @@ static void netmem_test_unregister_early(struct kunit *test)
 						  IPPROTO_UDP, &sock));
 	dev = netmem_make_dev(test, true);
 	netmem_route(test, sock, dev);
-	netmem_get_set(sock);
+	netmem_get_set(sock->sk);
 	sk_dst_reset(sock->sk);
 	unregister_netdev(dev);
 
 	/* A device that is not registered gets no set. */
 	netmem_route(test, sock, dev);
-	netmem_get_set(sock);
+	netmem_get_set(sock->sk);
 	flush_workqueue(netmem_wq);
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock), netmem_get_set(NULL));
+	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), netmem_get_set(NULL));
 	sk_dst_reset(sock->sk);
 	rcu_barrier();
 	free_netdev(dev);
@@ -1583,7 +1583,7 @@ static void netmem_test_splice(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, buf);
 	netmem_tcp_pair(test, &tx, &rx);
 	/* lo does no DMA. */
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(tx), netmem_get_set(NULL));
+	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(tx->sk), netmem_get_set(NULL));
 
 	for (int round = 0; round < 50; round++) {
 		struct bio_vec bv[8], again[8];
@@ -1593,7 +1593,7 @@ static void netmem_test_splice(struct kunit *test)
 
 		for (int i = 0; i < ARRAY_SIZE(bv); i++) {
 			KUNIT_ASSERT_EQ(test, 0,
-					netmem_alloc(tx, 100 + i * 1000 + round, 0,
+					netmem_alloc(tx->sk, 100 + i * 1000 + round, 0,
 						     &bv[i]));
 			netmem_fill(&bv[i], round + i);
 			total += bv[i].bv_len;
@@ -1604,7 +1604,7 @@ static void netmem_test_splice(struct kunit *test)
 
 		for (int i = 0; i < ARRAY_SIZE(again); i++) {
 			KUNIT_ASSERT_EQ(test, 0,
-					netmem_alloc(tx, NETMEM_FRAG_MAX, 0,
+					netmem_alloc(tx->sk, NETMEM_FRAG_MAX, 0,
 						     &again[i]));
 			memset(bvec_virt(&again[i]), 0xee, again[i].bv_len);
 		}
@@ -1637,7 +1637,7 @@ static void netmem_test_splice(struct kunit *test)
 		struct kvec kv = { .iov_base = buf, .iov_len = NETMEM_FRAG_MAX };
 		struct bio_vec bv;
 
-		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(tx, NETMEM_FRAG_MAX, 0, &bv));
+		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(tx->sk, NETMEM_FRAG_MAX, 0, &bv));
 		netmem_fill(&bv, round);
 		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &bv, 1, bv.bv_len);
 		KUNIT_ASSERT_EQ(test, (int)bv.bv_len, sock_sendmsg(tx, &msg));

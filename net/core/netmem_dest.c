@@ -131,7 +131,7 @@ static struct dst_entry *netmem_route(struct sock *sk, const struct sockaddr *de
 
 /**
  * netmem_alloc_dest() - allocate a fragment that will be sent to an address
- * @sock: UDP socket that will send it; need not be connected
+ * @sk: UDP socket that will send it; need not be connected
  * @dest: where to
  * @dest_len: length of @dest in bytes
  * @cache: where the route to @dest is kept from one call to the next, set up by
@@ -150,18 +150,18 @@ static struct dst_entry *netmem_route(struct sock *sk, const struct sockaddr *de
  * route.
  *
  * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
- * allows direct reclaim. @sock must not be released meanwhile.
+ * allows direct reclaim. The caller holds a reference on @sk.
  *
  * Return:
  * * 0 - success
- * * -EAFNOSUPPORT - @sock cannot send to an address of that family
+ * * -EAFNOSUPPORT - @sk cannot send to an address of that family
  * * -EINVAL - @dest_len is too short; or as netmem_alloc_gfp()
  * * -EHOSTUNREACH, -ENETUNREACH, -EACCES ... - the routing error
  * * -EMSGSIZE, -ENOMEM - as netmem_alloc_gfp()
  *
  * On error @bv is untouched.
  */
-int netmem_alloc_dest(struct socket *sock, const struct sockaddr *dest,
+int netmem_alloc_dest(struct sock *sk, const struct sockaddr *dest,
 		      int dest_len, struct dst_cache *cache, size_t len,
 		      size_t align, unsigned int hints, gfp_t gfp,
 		      struct bio_vec *bv)
@@ -171,7 +171,7 @@ int netmem_alloc_dest(struct socket *sock, const struct sockaddr *dest,
 
 	dst = cache ? netmem_cached(cache) : NULL;
 	if (!dst)
-		dst = netmem_route(sock->sk, dest, dest_len, cache);
+		dst = netmem_route(sk, dest, dest_len, cache);
 	if (IS_ERR(dst))
 		return PTR_ERR(dst);
 

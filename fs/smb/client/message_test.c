@@ -151,14 +151,14 @@ static void test_finish_all(struct kunit *test)
 	static const struct {
 		int take, finish, rc;		/* arguments */
 		int submitted, allocated;	/* states that result */
-	} cases[] = {
+	} ends[] = {
 		{ MID_RETRY_NEEDED, 0, 0, MID_RETRY_NEEDED, MID_REQUEST_ALLOCATED },
 		{ 0, MID_SHUTDOWN, 0, MID_SHUTDOWN, MID_SHUTDOWN },
 		{ 0, MID_RC, -EHOSTDOWN, MID_RC, MID_RC },
 	};
 	struct fixture *f = test->priv;
 
-	for (int c = 0; c < ARRAY_SIZE(cases); c++) {
+	for (int c = 0; c < ARRAY_SIZE(ends); c++) {
 		struct smb_message *msg[NR_MESSAGES];
 		LIST_HEAD(list);
 
@@ -168,21 +168,21 @@ static void test_finish_all(struct kunit *test)
 							    MID_REQUEST_SUBMITTED);
 			smb_message_queue(&f->server, msg[i]);
 		}
-		smb_message_take_all(&f->server, &list, cases[c].take);
+		smb_message_take_all(&f->server, &list, ends[c].take);
 		KUNIT_EXPECT_TRUE(test, list_empty(&f->server.pending_mid_q));
 		/* The sender of one gives up meanwhile. */
 		KUNIT_EXPECT_FALSE(test, smb_message_dequeue(&f->server, msg[1]));
 		KUNIT_EXPECT_EQ(test, 0, f->nr_completed);
 
-		smb_message_finish_all(&f->server, &list, cases[c].finish, cases[c].rc);
+		smb_message_finish_all(&f->server, &list, ends[c].finish, ends[c].rc);
 		KUNIT_EXPECT_TRUE(test, list_empty(&list));
 		KUNIT_ASSERT_EQ(test, NR_MESSAGES, f->nr_completed);
 		for (int i = 0; i < NR_MESSAGES; i++) {
-			int state = i == 3 ? cases[c].allocated : cases[c].submitted;
+			int state = i == 3 ? ends[c].allocated : ends[c].submitted;
 
 			KUNIT_EXPECT_EQ(test, i, f->completed[i]);
 			KUNIT_EXPECT_EQ(test, state, msg[i]->state);
-			KUNIT_EXPECT_EQ(test, cases[c].rc, msg[i]->rc);
+			KUNIT_EXPECT_EQ(test, ends[c].rc, msg[i]->rc);
 			KUNIT_EXPECT_EQ(test, 1, refcount_read(&msg[i]->ref));
 			smb_message_put(&f->server, msg[i]);
 		}

@@ -44,13 +44,13 @@ bool smb3_seal_rereads(const struct TCP_Server_Info *server)
 /* Fill in the SMB2 TRANSFORM_HEADER, [MS-SMB2] section 2.2.41. */
 static void smb3_fill_transform_hdr(const struct TCP_Server_Info *server,
 				    struct smb2_transform_hdr *tr_hdr,
-				    const struct smb2_hdr *shdr, size_t len)
+				    __le64 ses_id, size_t len)
 {
 	memset(tr_hdr, 0, sizeof(*tr_hdr));
 	tr_hdr->ProtocolId = SMB2_TRANSFORM_PROTO_NUM;
 	tr_hdr->OriginalMessageSize = cpu_to_le32(len);
 	tr_hdr->Flags = cpu_to_le16(0x01);
-	tr_hdr->SessionId = shdr->SessionId;
+	tr_hdr->SessionId = ses_id;
 	get_random_bytes(&tr_hdr->Nonce,
 			 smb3_cipher_is_gcm(server) ? SMB3_AES_GCM_NONCE :
 						      SMB3_AES_CCM_NONCE);
@@ -142,6 +142,7 @@ out:
  * smb3_seal - Encrypt a message
  * @server: The connection; its lock is held, which guards the cipher
  * @plain: The message, its length marker first; not written to
+ * @ses_id: The session, in wire order
  *
  * The cipher writes straight into network memory, so the payload is read once
  * from where it lies and is not copied.
@@ -151,13 +152,13 @@ out:
  * an ERR_PTR(): -ENOMEM, -EMSGSIZE if the marker cannot express the length,
  * -EAGAIN if the session is gone, or what the cipher says.
  */
-struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain)
+struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain,
+			__le64 ses_id)
 {
 	size_t len = bvecq_bytes(plain) - SMB_MARKER_LEN;
 	struct crypto_aead *tfm = server->secmech.enc;
 	struct smb2_transform_hdr *tr_hdr;
 	struct bvecq *sealed;
-	struct smb2_hdr *shdr;
 	__be32 *marker;
 	int rc;
 
@@ -171,11 +172,10 @@ struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain)
 	/* The first fragments are long enough for the headers to be in one piece. */
 	marker = bvec_virt(&sealed->bv[0]);
 	tr_hdr = (void *)marker + SMB_MARKER_LEN;
-	shdr = bvec_virt(&plain->bv[0]) + SMB_MARKER_LEN;
 	*marker = cpu_to_be32(sizeof(*tr_hdr) + len);
-	smb3_fill_transform_hdr(server, tr_hdr, shdr, len);
+	smb3_fill_transform_hdr(server, tr_hdr, ses_id, len);
 
-	rc = smb3_set_aead_key(server, tfm, le64_to_cpu(tr_hdr->SessionId), true);
+	rc = smb3_set_aead_key(server, tfm, le64_to_cpu(ses_id), true);
 	if (rc)
 		goto error;
 

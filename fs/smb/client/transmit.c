@@ -25,6 +25,7 @@
 #include <linux/task_work.h>
 #include <net/netmem_alloc.h>
 #include <net/skb_bvecq.h>
+#include <net/sock.h>
 #include "cifsglob.h"
 #include "cifsproto.h"
 #include "cifs_debug.h"
@@ -33,18 +34,38 @@
 #include "compress.h"
 #include "transmit.h"
 
+/* The connection's socket may go; its sock stays while there is a reference. */
+static struct sock *smb_get_sock(struct TCP_Server_Info *server)
+{
+	struct sock *sk = NULL;
+
+	spin_lock(&server->srv_lock);
+	if (server->ssocket) {
+		sk = server->ssocket->sk;
+		sock_hold(sk);
+	}
+	spin_unlock(&server->srv_lock);
+	return sk;
+}
+
 /**
  * smb_alloc_netmem - Allocate network memory to transmit to a server
- * @server: The connection; RDMA has no socket and takes from the default pool
+ * @server: The connection; without a socket, as with RDMA, it is from the default
+ *	pool
  * @len: Number of bytes
  *
- * Context: Process context, server lock held, which keeps the socket; may sleep,
- * does not enter a filesystem.
+ * Context: Process context; may sleep, does not enter a filesystem.  Takes the
+ * server's srv_lock.
  * Return: A chain of exactly @len bytes that the caller owns, or an ERR_PTR().
  */
 struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len)
 {
-	return netmem_alloc_bvecq(server->ssocket, len, 0, GFP_NOFS);
+	struct sock *sk = smb_get_sock(server);
+	struct bvecq *bq = netmem_alloc_bvecq(sk, len, 0, GFP_NOFS);
+
+	if (sk)
+		sock_put(sk);
+	return bq;
 }
 
 /* Copy what @from holds to where @to stands in network memory; moves @to on. */
@@ -109,62 +130,6 @@ struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
 	return chain;
 }
 
-/**
- * smb_message_alloc_request - Make room for a request's headers
- * @server: The connection
- * @msg: The message
- * @len: Number of bytes, at least those of the protocol header
- *
- * The protocol header, which @msg->hdr points to, and as much of the rest as fits
- * into a fragment are contiguous.  The bytes are not initialised.
- *
- * Context: Process context, server lock held, which keeps the socket; may sleep,
- * does not enter a filesystem.
- * Return: 0 or -ENOMEM.  The message owns the memory.
- */
-int smb_message_alloc_request(struct TCP_Server_Info *server,
-			      struct smb_message *msg, size_t len)
-{
-	struct bvecq *request = smb_alloc_netmem(server, SMB_MESSAGE_HEADROOM + len);
-
-	if (IS_ERR(request))
-		return PTR_ERR(request);
-	msg->request = request;
-	msg->hdr = bvecq_pull(request, SMB_MESSAGE_HEADROOM);
-	msg->len = len;
-	return 0;
-}
-
-/**
- * smb_message_add_payload - Refer to payload behind a request's headers
- * @msg: The message; its request is not linked yet
- * @iter: The payload; advanced
- *
- * Context: Process context; may sleep, does not enter a filesystem.
- * Return: 0; -EOPNOTSUPP if it cannot be referred to and has to be copied, or
- * -ENOMEM or -EFAULT.
- */
-static int smb_message_add_payload(struct smb_message *msg, struct iov_iter *iter)
-{
-	size_t len = iov_iter_count(iter);
-	struct bvecq *payload;
-	ssize_t got;
-
-	got = netfs_extract_iter(iter, len, UINT_MAX,
-				 NETFS_EXTRACT_REF | NETFS_EXTRACT_SPLICE,
-				 GFP_NOFS, &payload);
-	if (got < 0)
-		return got;
-	if (got < len) {
-		/* Copying will do, or show why it cannot be read. */
-		bvecq_put(payload);
-		return -EOPNOTSUPP;
-	}
-	bvecq_join(bvecq_tail(msg->request), payload);
-	msg->len += len;
-	return 0;
-}
-
 /*
  * A signature holds for the bytes it was made over, and a cipher that reads its
  * input twice has to find the same twice.  The memory of direct I/O belongs to a
@@ -180,52 +145,112 @@ static bool smb_payload_may_change(const struct TCP_Server_Info *server,
 	return server->sign && !iov_iter_is_folioq(payload);
 }
 
+/* Refer to payload; NULL if it has to be copied. */
+static struct bvecq *smb_refer_to_payload(const struct TCP_Server_Info *server,
+					  const struct iov_iter *payload, int flags)
+{
+	struct iov_iter iter = *payload;
+	size_t len = iov_iter_count(&iter);
+	struct bvecq *bq;
+	ssize_t got;
+
+	if (len <= SMB_COPY_MAX || smb_payload_may_change(server, payload, flags))
+		return NULL;
+
+	got = netfs_extract_iter(&iter, len, UINT_MAX,
+				 NETFS_EXTRACT_REF | NETFS_EXTRACT_SPLICE,
+				 GFP_NOFS, &bq);
+	if (got == -EOPNOTSUPP)
+		return NULL;
+	if (got < 0)
+		return ERR_PTR(got);
+	if (got < len) {
+		/* Copying will do, or show why it cannot be read. */
+		bvecq_put(bq);
+		return NULL;
+	}
+	return bq;
+}
+
 /**
- * smb_message_lay_out - Lay out the request that the encoder has made
+ * smb_message_alloc_request - Make room for a request's headers, add its payload
+ * @server: The connection
+ * @msg: The message, with its flags
+ * @len: Number of bytes of headers, at least those of the protocol header
+ * @payload: What follows them, or NULL; not modified
+ *
+ * The protocol header, which @msg->hdr points to, and as much of the rest as fits
+ * into a fragment are contiguous.  The headers are not initialised.
+ *
+ * Payload that is small, that must not change while it is sent, or that the
+ * network cannot refer to, is copied behind the headers.  All other is referred
+ * to; the message holds a reference on each folio.
+ *
+ * Context: Process context; may sleep, does not enter a filesystem.
+ * Return: 0; -ENOMEM, or -EIO if payload cannot be read.  The message owns what it
+ * was given in either case.
+ */
+int smb_message_alloc_request(struct TCP_Server_Info *server,
+			      struct smb_message *msg, size_t len,
+			      const struct iov_iter *payload)
+{
+	size_t payload_len = payload ? iov_iter_count(payload) : 0;
+	struct bvecq *referred = NULL, *request;
+	size_t copied_len = 0;
+
+	if (payload_len) {
+		referred = smb_refer_to_payload(server, payload, msg->flags);
+		if (IS_ERR(referred))
+			return PTR_ERR(referred);
+		if (!referred)
+			copied_len = payload_len;
+	}
+
+	request = smb_alloc_netmem(server, SMB_MESSAGE_HEADROOM + len + copied_len);
+	if (IS_ERR(request)) {
+		bvecq_put(referred);
+		return PTR_ERR(request);
+	}
+	msg->request = request;
+	msg->hdr = bvecq_pull(request, SMB_MESSAGE_HEADROOM);
+	msg->len = len + payload_len;
+
+	if (referred) {
+		bvecq_join(bvecq_tail(request), referred);
+	} else if (payload_len) {
+		struct bvecq_pos to = { .bq = request, .offset = len };
+
+		if (!smb_fill_from_iter(&to, payload))
+			return -EIO;
+	}
+	return 0;
+}
+
+/**
+ * smb_message_lay_out - Lay out what is encoded as an smb_rqst
  * @server: The connection
  * @msg: The message, with its flags; its smb_rqst is not modified
  *
- * The headers are copied into network memory, and with them payload that is small,
- * that must not change while it is sent, or that the network cannot refer to.  All
- * other payload is referred to; the message holds a reference on each folio.
+ * Nothing is done if the encoder has made the request itself.
  *
- * Context: Process context, server lock held; may sleep, does not enter a
- * filesystem.
- * Return: 0; -ENOMEM, or -EIO if payload cannot be read.  The message owns what it
- * was given in either case.
+ * Context and return: as smb_message_alloc_request().
  */
 int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg)
 {
 	const struct smb_rqst *rqst = msg->rqst;
-	struct iov_iter payload = rqst->rq_iter;
-	size_t len = smb_kvec_len(rqst->rq_iov, rqst->rq_nvec);
-	size_t payload_len = iov_iter_count(&payload);
-	bool copy = payload_len <= SMB_COPY_MAX ||
-		    smb_payload_may_change(server, &payload, msg->flags);
 	struct bvecq_pos to;
+	size_t len;
 	int rc;
 
-	for (;;) {
-		rc = smb_message_alloc_request(server, msg,
-					       len + (copy ? payload_len : 0));
-		if (rc)
-			return rc;
-		to = (struct bvecq_pos){ .bq = msg->request };
-		if (!smb_fill_from_kvec(&to, rqst->rq_iov, rqst->rq_nvec, len))
-			return -EIO;
-		if (copy)
-			break;
+	if (!rqst)
+		return 0;
 
-		rc = smb_message_add_payload(msg, &payload);
-		if (rc != -EOPNOTSUPP)
-			return rc;
-		bvecq_put(msg->request);
-		msg->request = NULL;
-		copy = true;
-	}
-
-	if (payload_len && !smb_fill_from_iter(&to, &rqst->rq_iter))
-		return -EIO;
+	len = smb_kvec_len(rqst->rq_iov, rqst->rq_nvec);
+	rc = smb_message_alloc_request(server, msg, len, &rqst->rq_iter);
+	if (rc < 0)
+		return rc;
+	to = (struct bvecq_pos){ .bq = msg->request };
+	smb_fill_from_kvec(&to, rqst->rq_iov, rqst->rq_nvec, len);
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_lay_out);
@@ -573,7 +598,8 @@ int smb_transmit_messages(struct TCP_Server_Info *server,
 			rc = smb_EIO(smb_eio_trace_tx_need_transform);
 			goto out;
 		}
-		sealed = server->ops->seal(server, chain);
+		sealed = server->ops->seal(server, chain,
+					   ((struct smb2_hdr *)head->hdr)->SessionId);
 		bvecq_put(chain);
 		if (IS_ERR(sealed))
 			return PTR_ERR(sealed);

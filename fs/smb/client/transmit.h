@@ -10,6 +10,7 @@
 
 struct bvecq;
 struct cifs_ses;
+struct iov_iter;
 struct kvec;
 struct smb_message;
 struct smb_rqst;
@@ -32,7 +33,8 @@ struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len);
 struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
 				 const struct kvec *iov, unsigned int nvec);
 int smb_message_alloc_request(struct TCP_Server_Info *server,
-			      struct smb_message *msg, size_t len);
+			      struct smb_message *msg, size_t len,
+			      const struct iov_iter *payload);
 int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg);
 void smb_message_rqst(const struct smb_message *msg, struct smb_rqst *rqst,
 		      struct kvec *iov, size_t hdr_len);
@@ -45,6 +47,7 @@ int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len
 
 /* seal.c */
 bool smb3_seal_rereads(const struct TCP_Server_Info *server);
-struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain);
+struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain,
+			__le64 ses_id);
 
 #endif /* _SMB_TRANSMIT_H */

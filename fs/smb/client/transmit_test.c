@@ -456,7 +456,7 @@ static void test_seal(struct kunit *test)
 	kunit_add_action(test, free_aead_action, m->server.secmech.enc);
 
 	plain = build(test, m, layout.nr_pdus);
-	sealed = smb3_seal(&m->server, plain);
+	sealed = smb3_seal(&m->server, plain, cpu_to_le64(ses->Suid));
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sealed);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action, sealed));
 	expect_bytes(test, plain, m->image, m->len);
