@@ -48,6 +48,7 @@ int netmem_alloc_dest(struct sock *sk, const struct sockaddr *dest,
 		      struct bio_vec *bv);
 struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 				 unsigned int hints, gfp_t gfp);
+bool netmem_maps_are_costly(const struct sock *sk);
 void netmem_free(struct bio_vec *bv);
 void netmem_free_bulk(struct bio_vec *bv, unsigned int nr);
 

@@ -51,6 +51,7 @@
 #include <linux/bvecq.h>
 #include <linux/cpuhotplug.h>
 #include <linux/dma-mapping.h>
+#include <linux/iommu.h>
 #include <linux/error-injection.h>
 #include <linux/mempool.h>
 #include <linux/net.h>
@@ -369,6 +370,18 @@ static bool netmem_dev_has_dma(const struct net_device *dev)
 	       !dma_addressing_limited(parent);
 }
 
+/* An IOMMU that translates and is strict, so that no mapping outlives its use. */
+static bool netmem_dev_has_strict_iommu(const struct net_device *dev)
+{
+#ifdef CONFIG_IOMMU_API
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev->dev.parent);
+
+	return domain && domain->type == IOMMU_DOMAIN_DMA;
+#else
+	return false;
+#endif
+}
+
 static void netmem_set_release_pools(struct netmem_set *set)
 {
 	for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
@@ -502,6 +515,7 @@ static noinline void netmem_set_request(struct net_device *dev)
 			return;
 		set->dev = dev;
 		set->nid = dev_to_node(dev->dev.parent);
+		set->costly_maps = netmem_dev_has_strict_iommu(dev);
 		strscpy(set->name, dev->name);
 		INIT_WORK(&set->create, netmem_set_create_fn);
 		INIT_WORK(&set->destroy, netmem_set_destroy_fn);
@@ -940,6 +954,28 @@ void netmem_free_bulk(struct bio_vec *bv, unsigned int nr)
 	}
 }
 EXPORT_SYMBOL(netmem_free_bulk);
+
+/**
+ * netmem_maps_are_costly() - ask whether to copy what could be sent in place
+ * @sk: socket that will send it, or NULL if that is not known
+ *
+ * Fragments are mapped for the device that @sk is routed by, if it can have mapped
+ * pools. Other memory has to be mapped for each packet. Behind an IOMMU that is
+ * strict, that takes as long as copying a few KiB, for each contiguous piece.
+ *
+ * Context: any but hardirq. The caller holds a reference on @sk.
+ * Return: true if small pieces of other memory are better copied into fragments.
+ */
+bool netmem_maps_are_costly(const struct sock *sk)
+{
+	bool costly;
+
+	rcu_read_lock();
+	costly = __netmem_set_of(netmem_key_of_sk(sk))->costly_maps;
+	rcu_read_unlock();
+	return costly;
+}
+EXPORT_SYMBOL(netmem_maps_are_costly);
 
 /*
  * Slow work: giving idle chunks back, devices, CPUs, statistics.

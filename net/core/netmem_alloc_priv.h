@@ -95,6 +95,8 @@ struct netmem_class {
  *	default set
  * @name: the device's name, to be shown only: it may change at any time
  * @nid: NUMA node
+ * @costly_maps: to map other memory for the device changes the tables of an IOMMU,
+ *	which has to be told, and waited for, when that is undone
  * @create: work that makes the pools
  * @destroy: work that takes the set away
  */
@@ -105,6 +107,7 @@ struct netmem_set {
 	struct net_device		*dev;
 	char				name[IFNAMSIZ];
 	int				nid;
+	bool				costly_maps;
 	struct work_struct		create;
 	struct work_struct		destroy;
 };

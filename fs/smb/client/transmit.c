@@ -145,8 +145,29 @@ static bool smb_payload_may_change(const struct TCP_Server_Info *server,
 	return server->sign && !iov_iter_is_folioq(payload);
 }
 
+/* Is it cheaper to copy payload into memory that is mapped than to map it? */
+static bool smb_maps_are_costly(struct TCP_Server_Info *server,
+				const struct bvecq *payload, size_t len)
+{
+	unsigned int nr = 0;
+	struct sock *sk;
+	bool costly;
+
+	for (; payload; payload = bvecq_next(payload))
+		nr += bvecq_nr_slots(payload);
+	if (len / SMB_MAP_MIN >= nr)
+		return false;
+
+	sk = smb_get_sock(server);
+	if (!sk)
+		return false;
+	costly = netmem_maps_are_costly(sk);
+	sock_put(sk);
+	return costly;
+}
+
 /* Refer to payload; NULL if it has to be copied. */
-static struct bvecq *smb_refer_to_payload(const struct TCP_Server_Info *server,
+static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
 					  const struct iov_iter *payload, int flags)
 {
 	struct iov_iter iter = *payload;
@@ -164,8 +185,8 @@ static struct bvecq *smb_refer_to_payload(const struct TCP_Server_Info *server,
 		return NULL;
 	if (got < 0)
 		return ERR_PTR(got);
-	if (got < len) {
-		/* Copying will do, or show why it cannot be read. */
+	/* Copying will do, or show why it cannot be read. */
+	if (got < len || smb_maps_are_costly(server, bq, len)) {
 		bvecq_put(bq);
 		return NULL;
 	}

@@ -26,6 +26,11 @@ struct TCP_Server_Info;
 /* Payload up to this many bytes is copied: one fragment is cheaper than two. */
 #define SMB_COPY_MAX		SZ_4K
 
+/* Pieces of payload that are shorter, on the average, are copied if the device is
+ * behind a strict IOMMU, where each costs a mapping.
+ */
+#define SMB_MAP_MIN		SZ_8K
+
 /* Room in front of a header, for the marker or its predecessor's padding. */
 #define SMB_MESSAGE_HEADROOM	8
 
