@@ -161,6 +161,7 @@ static struct message *make_message(struct kunit *test, const struct layout_case
 	u8 *p;
 
 	KUNIT_ASSERT_NOT_NULL(test, m);
+	spin_lock_init(&m->server.srv_lock);
 
 	m->len = SMB_MARKER_LEN;
 	for (int i = 0; i < c->nr_pdus; i++) {
