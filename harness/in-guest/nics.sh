@@ -59,3 +59,9 @@ rxrpc_seconds() { sed 's/.* seconds \([0-9.]*\) .*/\1/'; }
 
 # Not by ip-netns-exec, which would lose the client's mounts.
 in_client() { nsenter --net=/run/netns/c "$@"; }
+
+# client_mount OPTIONS: a mount over SMB 3.1.1, in the client's namespace
+client_mount() {
+	in_client bash -c '. "$0"; smb_mount 3.1.1 "$1"' \
+		"$(dirname "${BASH_SOURCE[0]}")/servers.sh" "$1"
+}

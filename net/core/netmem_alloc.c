@@ -820,8 +820,8 @@ EXPORT_SYMBOL(netmem_alloc_dst);
  *
  * The memory comes as a chain of %BVECQ_MEM_NETMEM segments whose pieces are
  * fragments, as long ones as can be had, and add up to @len bytes. Each is at
- * least PAGE_SIZE long, but for the last one, and starts at a multiple of eight
- * bytes. With the last reference on a segment its fragments are freed.
+ * least PAGE_SIZE long, but for the last one. With the last reference on a
+ * segment its fragments are freed.
  *
  * The reserve of netmem_alloc_gfp() stands behind the memory if @len is at
  * most PAGE_SIZE: whoever needs many pages might wait for his own.
@@ -860,8 +860,7 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 
 	while (len) {
 		part = min(len, max_part);
-		if (netmem_alloc_key(netmem_key_of_sk(sk), part,
-				     sizeof(u64), hints,
+		if (netmem_alloc_key(netmem_key_of_sk(sk), part, 1, hints,
 				     part > PAGE_SIZE ? big_gfp : gfp, &bv,
 				     reserve)) {
 			if (part <= PAGE_SIZE)

@@ -178,6 +178,18 @@ void smb_message_queue(struct TCP_Server_Info *server, struct smb_message *msg)
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_queue);
 
+/* The queue's reference goes to the caller, if there is one. */
+static bool smb_message_unqueue(struct smb_message *msg)
+{
+	bool queued = msg->queued;
+
+	if (queued) {
+		list_del_init(&msg->qhead);
+		msg->queued = false;
+	}
+	return queued;
+}
+
 /**
  * smb_message_note_sent - Take down when a message is handed to the socket
  * @server: The connection
@@ -223,11 +235,7 @@ bool smb_message_dequeue(struct TCP_Server_Info *server, struct smb_message *msg
 	bool queued;
 
 	spin_lock(&server->mid_queue_lock);
-	queued = msg->queued;
-	if (queued) {
-		list_del_init(&msg->qhead);
-		msg->queued = false;
-	}
+	queued = smb_message_unqueue(msg);
 	spin_unlock(&server->mid_queue_lock);
 	if (queued)
 		smb_message_put(server, msg);
@@ -305,11 +313,7 @@ void smb_message_received(struct TCP_Server_Info *server, struct smb_message *ms
 #endif
 	spin_lock(&server->mid_queue_lock);
 	msg->state = malformed ? MID_RESPONSE_MALFORMED : MID_RESPONSE_RECEIVED;
-	queued = msg->queued;
-	if (queued) {
-		list_del_init(&msg->qhead);
-		msg->queued = false;
-	}
+	queued = smb_message_unqueue(msg);
 	spin_unlock(&server->mid_queue_lock);
 	trace_smb3_message(server->conn_id, msg, smb_message_trace_reply);
 

@@ -587,14 +587,14 @@ int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len
 /**
  * smb_transmit_messages - Send messages, compressed or sealed if that is asked for
  * @server: The connection to send them on
- * @head: The first of the compound, linked and signed
- * @flags: %CIFS_COMPRESS_REQ or %CIFS_TRANSFORM_REQ
+ * @head: The first of the compound, linked and signed; its flags
+ *	%CIFS_COMPRESS_REQ and %CIFS_TRANSFORM_REQ hold for all
  *
  * Context: Process context, server lock held; sleeps.
  * Return: 0 or an errno; see smb_transmit(), smb_compress() and smb3_seal().
  */
 int smb_transmit_messages(struct TCP_Server_Info *server,
-			  const struct smb_message *head, int flags)
+			  const struct smb_message *head)
 {
 	struct bvecq *chain = bvecq_get(head->request), *sealed;
 	int rc;
@@ -603,7 +603,7 @@ int smb_transmit_messages(struct TCP_Server_Info *server,
 		dump_smb(msg->hdr, umin(msg->len, PAGE_SIZE));
 
 	/* [MS-SMB2] section 3.1.4.4 wants the message compressed before it is sealed. */
-	if (flags & CIFS_COMPRESS_REQ) {
+	if (head->flags & CIFS_COMPRESS_REQ) {
 		struct bvecq *compressed;
 
 		compressed = smb_compress(server, chain, sizeof(struct smb2_write_req));
@@ -613,7 +613,7 @@ int smb_transmit_messages(struct TCP_Server_Info *server,
 		chain = compressed;
 	}
 
-	if (flags & CIFS_TRANSFORM_REQ) {
+	if (head->flags & CIFS_TRANSFORM_REQ) {
 		if (!server->ops->seal) {
 			cifs_server_dbg(VFS, "Encryption requested but transform callback is missing\n");
 			rc = smb_EIO(smb_eio_trace_tx_need_transform);

@@ -47,7 +47,7 @@ void smb_hash_message(struct cifs_ses *ses, struct TCP_Server_Info *server,
 		      const struct smb_message *msg);
 int smb_link_messages(struct smb_message *head);
 int smb_transmit_messages(struct TCP_Server_Info *server,
-			  const struct smb_message *head, int flags);
+			  const struct smb_message *head);
 int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len);
 
 /* seal.c */
