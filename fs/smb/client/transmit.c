@@ -16,6 +16,7 @@
  * reconnect comes first.
  */
 
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 #include <linux/bvecq.h>
 #include <linux/delay.h>
@@ -68,25 +69,63 @@ struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len)
 	return bq;
 }
 
+/* Where @to stands, and how many bytes there are in one piece; NULL at the end. */
+static void *smb_request_piece(struct bvecq_pos *to, size_t *len)
+{
+	const struct bio_vec *bv = bvecq_pos_bv(to);
+
+	if (!bv)
+		return NULL;
+	*len = umin(*len, bv->bv_len - to->offset);
+	return page_address(bv->bv_page) + bv->bv_offset + to->offset;
+}
+
+/**
+ * smb_request_write - Fill in a part of a request
+ * @to: Where to write; moved on
+ * @from: What to write; NULL for zeros
+ * @len: How many bytes; no more than the request has from @to on
+ */
+void smb_request_write(struct bvecq_pos *to, const void *from, size_t len)
+{
+	while (len) {
+		size_t part = len;
+		void *p = smb_request_piece(to, &part);
+
+		if (WARN_ON_ONCE(!p))
+			return;
+		if (from) {
+			memcpy(p, from, part);
+			from += part;
+		} else {
+			memset(p, 0, part);
+		}
+		to->offset += part;
+		len -= part;
+	}
+}
+
 /* Copy what @from holds to where @to stands in network memory; moves @to on. */
 static bool smb_fill_from_iter(struct bvecq_pos *to, const struct iov_iter *from)
 {
 	struct iov_iter iter = *from;
 
 	while (iov_iter_count(&iter)) {
-		const struct bio_vec *bv = bvecq_pos_bv(to);
-		size_t part;
-		void *p;
+		size_t part = iov_iter_count(&iter);
+		void *p = smb_request_piece(to, &part);
 
-		if (!bv)
-			return false;
-		p = page_address(bv->bv_page) + bv->bv_offset + to->offset;
-		part = umin(bv->bv_len - to->offset, iov_iter_count(&iter));
-		if (copy_from_iter(p, part, &iter) != part)
+		if (!p || copy_from_iter(p, part, &iter) != part)
 			return false;
 		to->offset += part;
 	}
 	return true;
+}
+
+static void smb_fill_from_kvec(struct bvecq_pos *to, const struct kvec *iov,
+			       unsigned int nvec)
+{
+	for (; nvec--; iov++)
+		smb_request_write(to, iov->iov_base, iov->iov_len);
 }
 
 static size_t smb_kvec_len(const struct kvec *iov, unsigned int nvec)
@@ -96,15 +135,6 @@ static size_t smb_kvec_len(const struct kvec *iov, unsigned int nvec)
 	while (nvec--)
 		len += iov[nvec].iov_len;
 	return len;
-}
-
-static bool smb_fill_from_kvec(struct bvecq_pos *to, const struct kvec *iov,
-			       unsigned int nvec, size_t len)
-{
-	struct iov_iter iter;
-
-	iov_iter_kvec(&iter, ITER_SOURCE, iov, nvec, len);
-	return smb_fill_from_iter(to, &iter);
 }
 
 /**
@@ -119,13 +149,12 @@ static bool smb_fill_from_kvec(struct bvecq_pos *to, const struct kvec *iov,
 struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
 				 const struct kvec *iov, unsigned int nvec)
 {
-	size_t len = smb_kvec_len(iov, nvec);
-	struct bvecq *chain = smb_alloc_netmem(server, len);
+	struct bvecq *chain = smb_alloc_netmem(server, smb_kvec_len(iov, nvec));
 
 	if (!IS_ERR(chain)) {
 		struct bvecq_pos to = { .bq = chain };
 
-		smb_fill_from_kvec(&to, iov, nvec, len);
+		smb_fill_from_kvec(&to, iov, nvec);
 	}
 	return chain;
 }
@@ -200,8 +229,9 @@ static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
  * @len: Number of bytes of headers, at least those of the protocol header
  * @payload: What follows them, or NULL; not modified
  *
- * The protocol header, which @msg->hdr points to, and as much of the rest as fits
- * into a fragment are contiguous.  The headers are not initialised.
+ * The protocol header, which @msg->hdr points to, and what follows it are
+ * contiguous for as long as they fit into a page; smb_request_write() reaches the
+ * rest.  The headers are all zero.
  *
  * Payload that is small, that must not change while it is sent, or that the
  * network cannot refer to, is copied behind the headers.  All other is referred
@@ -217,6 +247,7 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 {
 	size_t payload_len = payload ? iov_iter_count(payload) : 0;
 	struct bvecq *referred = NULL, *request;
+	struct bvecq_pos to;
 	size_t copied_len = 0;
 
 	if (payload_len) {
@@ -236,14 +267,12 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 	msg->hdr = bvecq_pull(request, SMB_MESSAGE_HEADROOM);
 	msg->len = len + payload_len;
 
-	if (referred) {
+	to = (struct bvecq_pos){ .bq = request };
+	smb_request_write(&to, NULL, len);
+	if (referred)
 		bvecq_join(bvecq_tail(request), referred);
-	} else if (payload_len) {
-		struct bvecq_pos to = { .bq = request, .offset = len };
-
-		if (!smb_fill_from_iter(&to, payload))
-			return -EIO;
-	}
+	else if (payload_len && !smb_fill_from_iter(&to, payload))
+		return -EIO;
 	return 0;
 }
 
@@ -271,7 +300,7 @@ int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg)
 	if (rc < 0)
 		return rc;
 	to = (struct bvecq_pos){ .bq = msg->request };
-	smb_fill_from_kvec(&to, rqst->rq_iov, rqst->rq_nvec, len);
+	smb_fill_from_kvec(&to, rqst->rq_iov, rqst->rq_nvec);
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_lay_out);
@@ -516,10 +545,13 @@ static int smb_transmit_tcp(struct TCP_Server_Info *server, struct bvecq *chain,
  * stuck, -EINTR or -ERESTARTSYS for a signal, or -ECONNABORTED.  If only a part
  * went out, and with -ECONNABORTED in any case, the connection is given up.
  */
-static int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain)
+VISIBLE_IF_KUNIT int smb_transmit(struct TCP_Server_Info *server,
+				  struct bvecq *chain)
 {
 	size_t len = bvecq_bytes(chain);
 	int rc = -EAGAIN;
+
+	KUNIT_STATIC_STUB_REDIRECT(smb_transmit, server, chain);
 
 	cifs_in_send_inc(server);
 	cifs_dbg(FYI, "Sending smb: smb_len=%zu\n", len);

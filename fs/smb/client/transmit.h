@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 struct bvecq;
+struct bvecq_pos;
 struct cifs_ses;
 struct iov_iter;
 struct kvec;
@@ -37,6 +38,7 @@ struct TCP_Server_Info;
 struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len);
 struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
 				 const struct kvec *iov, unsigned int nvec);
+void smb_request_write(struct bvecq_pos *to, const void *from, size_t len);
 int smb_message_alloc_request(struct TCP_Server_Info *server,
 			      struct smb_message *msg, size_t len,
 			      const struct iov_iter *payload);
@@ -48,6 +50,9 @@ void smb_hash_message(struct cifs_ses *ses, struct TCP_Server_Info *server,
 int smb_link_messages(struct smb_message *head);
 int smb_transmit_messages(struct TCP_Server_Info *server,
 			  const struct smb_message *head);
+#if IS_ENABLED(CONFIG_KUNIT)
+int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain);
+#endif
 int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len);
 
 /* seal.c */

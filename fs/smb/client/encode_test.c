@@ -1,0 +1,742 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of the encoders of SMB2 requests
+ *
+ * Each request has to be what Linux 7.3 put on the wire for it before it was encoded
+ * in network memory: encode_test_wire.h was captured there, by this file.  What
+ * differs from one run to the next is masked: the process, salts, and the kernel's
+ * version.
+ */
+
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <linux/bvecq.h>
+#include <linux/hex.h>
+#include <linux/nls.h>
+#include <linux/statfs.h>
+#include <linux/uio.h>
+#include "cifsglob.h"
+#include "cifsproto.h"
+#include "cifs_fs_sb.h"
+#include "../common/smbfsctl.h"
+#include "smb2glob.h"
+#include "smb2proto.h"
+#include "transmit.h"
+#include "encode_test_wire.h"
+
+#define WIRE_MAX	SZ_16K
+#define TREE_NAME	"\\\\server.example\\share"
+
+/* A connection that is up, as far as the encoders can see. */
+struct encode_env {
+	struct TCP_Server_Info	server;
+	struct cifs_ses		ses;
+	struct cifs_tcon	tcon;
+	struct cifs_sb_info	cifs_sb;
+	struct cifs_fid		fid;
+	struct cifsFileInfo	cfile;
+	struct cifsInodeInfo	inode;
+	struct cifs_open_parms	oparms;
+	u8			*wire;
+	size_t			len;
+	bool			overflow;
+};
+
+struct encode_case {
+	const char	*name;
+	void		(*prepare)(struct encode_env *env);
+	void		(*send)(struct encode_env *env);
+	size_t		mask_offset;	/* in the first request */
+	size_t		mask_len;
+};
+
+/*
+ * What differs between connections
+ */
+
+static void prepare_202(struct encode_env *env)
+{
+	env->server.ops = &smb20_operations;
+	env->server.vals = &smb20_values;
+	env->server.dialect = SMB20_PROT_ID;
+	env->server.capabilities = 0;
+}
+
+static void prepare_21(struct encode_env *env)
+{
+	env->server.ops = &smb21_operations;
+	env->server.vals = &smb21_values;
+	env->server.dialect = SMB21_PROT_ID;
+	env->server.capabilities = SMB2_GLOBAL_CAP_LARGE_MTU | SMB2_GLOBAL_CAP_LEASING;
+}
+
+static void prepare_default(struct encode_env *env)
+{
+	env->server.vals = &smbdefault_values;
+}
+
+static void prepare_any(struct encode_env *env)
+{
+	env->server.vals = &smb3any_values;
+	env->server.hostname = NULL;
+	env->server.compression.requested = true;
+}
+
+static void prepare_new_session(struct encode_env *env)
+{
+	env->ses.ses_status = SES_NEW;
+}
+
+static void prepare_posix(struct encode_env *env)
+{
+	env->tcon.posix_extensions = true;
+	env->oparms.mode = 0640;
+}
+
+static void prepare_dfs(struct encode_env *env)
+{
+	env->tcon.share_flags = SHI1005_FLAGS_DFS;
+}
+
+static void prepare_snapshot(struct encode_env *env)
+{
+	env->tcon.snapshot_time = 0x01d9a1b2c3d4e5f6;
+}
+
+static void prepare_no_lease(struct encode_env *env)
+{
+	env->tcon.no_lease = true;
+}
+
+static void prepare_oplocks(struct encode_env *env)
+{
+	env->server.capabilities = SMB2_GLOBAL_CAP_LARGE_MTU;
+}
+
+static void prepare_persistent(struct encode_env *env)
+{
+	env->tcon.use_persistent = true;
+	env->tcon.handle_timeout = 120000;
+}
+
+static void prepare_reconnect(struct encode_env *env)
+{
+	prepare_oplocks(env);
+	env->oparms.reconnect = true;
+}
+
+static void prepare_reconnect_persistent(struct encode_env *env)
+{
+	prepare_persistent(env);
+	env->oparms.reconnect = true;
+}
+
+static void prepare_mode_sid(struct encode_env *env)
+{
+	atomic_set(&env->cifs_sb.mnt_cifs_flags, CIFS_MOUNT_MODE_FROM_SID);
+	env->oparms.disposition = FILE_CREATE;
+	env->oparms.mode = 0751;
+}
+
+static void prepare_owner_sid(struct encode_env *env)
+{
+	prepare_mode_sid(env);
+	atomic_set(&env->cifs_sb.mnt_cifs_flags,
+		   CIFS_MOUNT_MODE_FROM_SID | CIFS_MOUNT_UID_FROM_ACL);
+}
+
+static void prepare_all_contexts(struct encode_env *env)
+{
+	static u8 ea[40] = { 0, 0, 0, 0, 16, 0, 4, 0, 0, 0, 24, 0, 16, 0, 0, 0, 'E', 'x', 't', 'A' };
+	static struct kvec iov;
+
+	prepare_owner_sid(env);
+	prepare_posix(env);
+	prepare_snapshot(env);
+	prepare_persistent(env);
+	iov = (struct kvec){ ea, sizeof(ea) };
+	env->oparms.ea_cctx = &iov;
+}
+
+/*
+ * The requests
+ */
+
+static void send_negotiate(struct encode_env *env)
+{
+	SMB2_negotiate(1, &env->ses, &env->server);
+}
+
+static void send_sess_setup(struct encode_env *env)
+{
+	SMB2_sess_setup(1, &env->ses, &env->server, env->cifs_sb.local_nls);
+}
+
+static void send_logoff(struct encode_env *env)
+{
+	SMB2_logoff(1, &env->ses);
+}
+
+static void send_tcon(struct encode_env *env)
+{
+	SMB2_tcon(1, &env->ses, TREE_NAME, &env->tcon, env->cifs_sb.local_nls);
+}
+
+static void send_tdis(struct encode_env *env)
+{
+	SMB2_tdis(1, &env->tcon);
+}
+
+static void send_open_level(struct encode_env *env, u8 oplock)
+{
+	__le16 *path = cifs_convert_path_to_utf16(env->oparms.path, &env->cifs_sb);
+
+	if (path)
+		SMB2_open(1, &env->oparms, path, &oplock, NULL, NULL, NULL, NULL);
+	kfree(path);
+}
+
+static void send_open(struct encode_env *env)
+{
+	send_open_level(env, SMB2_OPLOCK_LEVEL_BATCH);
+}
+
+static void send_open_no_oplock(struct encode_env *env)
+{
+	send_open_level(env, SMB2_OPLOCK_LEVEL_NONE);
+}
+
+static void send_open_root(struct encode_env *env)
+{
+	env->oparms.path = "";
+	env->oparms.create_options = CREATE_NOT_FILE;
+	send_open_level(env, SMB2_OPLOCK_LEVEL_II);
+}
+
+static void send_open_readonly(struct encode_env *env)
+{
+	/* Seven characters and the null: no padding. */
+	env->oparms.path = "abc/efg";
+	env->oparms.create_options = CREATE_OPTION_READONLY | CREATE_OPTION_SPECIAL;
+	env->oparms.disposition = FILE_OVERWRITE_IF;
+	send_open_level(env, SMB2_OPLOCK_LEVEL_EXCLUSIVE);
+}
+
+static void send_posix_mkdir(struct encode_env *env)
+{
+	smb311_posix_mkdir(1, NULL, 0750, &env->tcon, "/new/dir", &env->cifs_sb);
+}
+
+static void send_close(struct encode_env *env)
+{
+	SMB2_close(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid);
+}
+
+static void send_close_getattr(struct encode_env *env)
+{
+	struct smb2_file_network_open_info info;
+
+	__SMB2_close(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid, &info);
+}
+
+static void send_flush(struct encode_env *env)
+{
+	SMB2_flush(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid);
+}
+
+static void send_echo(struct encode_env *env)
+{
+	SMB2_echo(&env->server);
+}
+
+static void send_read(struct encode_env *env)
+{
+	struct cifs_io_parms io = {
+		.server		= &env->server,
+		.tcon		= &env->tcon,
+		.persistent_fid	= env->fid.persistent_fid,
+		.volatile_fid	= env->fid.volatile_fid,
+		.offset		= 0x123456789a,
+		.length		= 100000,
+		.pid		= 4711,
+	};
+	unsigned int nbytes;
+	char *buf = NULL;
+	int type;
+
+	SMB2_read(1, &io, &nbytes, &buf, &type);
+}
+
+static void send_write(struct encode_env *env)
+{
+	struct cifs_io_parms io = {
+		.server		= &env->server,
+		.tcon		= &env->tcon,
+		.persistent_fid	= env->fid.persistent_fid,
+		.volatile_fid	= env->fid.volatile_fid,
+		.offset		= 0x123456789a,
+		.length		= 11,
+		.pid		= 4711,
+	};
+	struct kvec iov[2] = { [1] = { "Hello world", 11 } };
+	unsigned int nbytes;
+
+	SMB2_write(1, &io, &nbytes, iov, 1);
+}
+
+static void send_query_info(struct encode_env *env)
+{
+	struct smb2_file_all_info info;
+
+	SMB2_query_info(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid,
+			&info);
+}
+
+static void send_query_acl(struct encode_env *env)
+{
+	void *data = NULL;
+	u32 len;
+
+	SMB2_query_acl(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid,
+		       &data, &len, OWNER_SECINFO | GROUP_SECINFO | DACL_SECINFO);
+}
+
+static void send_set_eof(struct encode_env *env)
+{
+	SMB2_set_eof(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid,
+		     4711, 0x123456789a);
+}
+
+static void send_set_acl(struct encode_env *env)
+{
+	u8 sd[] = "a security descriptor";
+
+	SMB2_set_acl(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid,
+		     (struct smb_ntsd *)sd, sizeof(sd), DACL_SECINFO);
+}
+
+static void send_ioctl(struct encode_env *env)
+{
+	u32 len;
+	char *out = NULL;
+
+	SMB2_ioctl(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid,
+		   FSCTL_SET_SPARSE, "\1", 1, CIFSMaxBufSize, &out, &len);
+}
+
+static void send_ioctl_no_input(struct encode_env *env)
+{
+	u32 len;
+	char *out = NULL;
+
+	SMB2_ioctl(1, &env->tcon, NO_FILE_ID, NO_FILE_ID,
+		   FSCTL_QUERY_NETWORK_INTERFACE_INFO, NULL, 0, CIFSMaxBufSize,
+		   &out, &len);
+}
+
+static void send_validate_negotiate(struct encode_env *env)
+{
+	struct validate_negotiate_info_req info = {
+		.Guid		= "0123456789abcdef",
+		.SecurityMode	= cpu_to_le16(SMB2_NEGOTIATE_SIGNING_ENABLED),
+		.DialectCount	= cpu_to_le16(1),
+		.Dialects	= { cpu_to_le16(SMB302_PROT_ID) },
+	};
+	u32 len;
+	char *out = NULL;
+
+	SMB2_ioctl(1, &env->tcon, NO_FILE_ID, NO_FILE_ID, FSCTL_VALIDATE_NEGOTIATE_INFO,
+		   (char *)&info, offsetof(struct validate_negotiate_info_req, Dialects[1]),
+		   CIFSMaxBufSize, &out, &len);
+}
+
+static void send_change_notify(struct encode_env *env)
+{
+	u32 len;
+	char *out = NULL;
+
+	SMB2_change_notify(1, &env->tcon, env->fid.persistent_fid,
+			   env->fid.volatile_fid, true, 0x17, CIFSMaxBufSize, &out, &len);
+}
+
+static void query_directory(struct encode_env *env, int level)
+{
+	struct cifs_search_info info = { .info_level = level };
+
+	SMB2_query_directory(1, &env->tcon, env->fid.persistent_fid,
+			     env->fid.volatile_fid, 7, &info);
+}
+
+static void send_query_directory(struct encode_env *env)
+{
+	query_directory(env, SMB_FIND_FILE_ID_FULL_DIR_INFO);
+}
+
+static void send_query_directory_posix(struct encode_env *env)
+{
+	query_directory(env, SMB_FIND_FILE_POSIX_INFO);
+}
+
+static void send_query_directory_bad(struct encode_env *env)
+{
+	query_directory(env, 9999);
+}
+
+static void send_lock(struct encode_env *env)
+{
+	struct smb2_lock_element locks[3] = {
+		{ .Offset = cpu_to_le64(1), .Length = cpu_to_le64(2), .Flags = cpu_to_le32(3) },
+		{ .Offset = cpu_to_le64(4), .Length = cpu_to_le64(5), .Flags = cpu_to_le32(6) },
+		{ .Offset = cpu_to_le64(7), .Length = cpu_to_le64(8), .Flags = cpu_to_le32(9) },
+	};
+
+	smb2_lockv(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid, 4711,
+		   ARRAY_SIZE(locks), locks);
+}
+
+static void send_oplock_break(struct encode_env *env)
+{
+	SMB2_oplock_break(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid,
+			  SMB2_OPLOCK_LEVEL_II);
+}
+
+static void send_lease_break(struct encode_env *env)
+{
+	SMB2_lease_break(1, &env->tcon, env->fid.lease_key, SMB2_LEASE_READ_CACHING_HE);
+}
+
+static void send_qfs(struct encode_env *env)
+{
+	SMB2_QFS_attr(1, &env->tcon, env->fid.persistent_fid, env->fid.volatile_fid,
+		      FS_ATTRIBUTE_INFORMATION);
+}
+
+/* Compounds */
+
+static void send_mkdir(struct encode_env *env)
+{
+	env->server.ops->mkdir(1, NULL, 0755, &env->tcon, "/new/dir", &env->cifs_sb);
+}
+
+static void send_rmdir(struct encode_env *env)
+{
+	env->server.ops->rmdir(1, &env->tcon, "/old", &env->cifs_sb);
+}
+
+static void send_unlink(struct encode_env *env)
+{
+	env->server.ops->unlink(1, &env->tcon, "/old/file", &env->cifs_sb, NULL);
+}
+
+static void send_rename(struct encode_env *env)
+{
+	env->server.ops->rename(1, &env->tcon, NULL, "/from", "/to/there", &env->cifs_sb);
+}
+
+static void send_hardlink(struct encode_env *env)
+{
+	env->server.ops->create_hardlink(1, &env->tcon, NULL, "/from", "/to", &env->cifs_sb);
+}
+
+static void send_set_path_size(struct encode_env *env)
+{
+	env->server.ops->set_path_size(1, &env->tcon, "/file", 0x123456789a,
+				       &env->cifs_sb, false, NULL);
+}
+
+static void send_query_path(struct encode_env *env)
+{
+	struct cifs_open_info_data data = {};
+
+	env->server.ops->query_path_info(1, &env->tcon, &env->cifs_sb, "/file", &data);
+}
+
+static void send_query_reparse(struct encode_env *env)
+{
+	struct cifs_open_info_data data = {
+		.reparse_point = true,
+		.reparse.tag = IO_REPARSE_TAG_LX_FIFO,
+	};
+
+	env->server.ops->query_path_info(1, &env->tcon, &env->cifs_sb, "/fifo", &data);
+}
+
+static void send_queryfs(struct encode_env *env)
+{
+	struct kstatfs buf;
+
+	env->server.ops->queryfs(1, &env->tcon, "", &env->cifs_sb, &buf);
+}
+
+static void send_query_dir_first(struct encode_env *env)
+{
+	struct cifs_search_info info = { .info_level = SMB_FIND_FILE_DIRECTORY_INFO };
+	struct cifs_fid fid = {};
+
+	env->server.ops->query_dir_first(1, &env->tcon, "/dir", &env->cifs_sb, &fid, 0,
+					 &info);
+}
+
+static void send_set_ea(struct encode_env *env)
+{
+	env->server.ops->set_EA(1, &env->tcon, "/file", "colour", "green", 5,
+				env->cifs_sb.local_nls, &env->cifs_sb);
+}
+
+/* Where requests differ from one run to the next. */
+#define SALT(contexts)	((contexts) + offsetof(struct smb2_preauth_neg_context, Salt)), \
+			SMB311_SALT_SIZE
+#define CREATE_GUID	272, 16
+/* The kernel's version, and four bytes that the NTLMSSP blob leaves uninitialised. */
+#define NTLMSSP_VERSION	(sizeof(struct smb2_sess_setup_req) + 32), 12
+
+static const struct encode_case encode_cases[] = {
+	{ "negotiate 3.1.1", NULL, send_negotiate, SALT(104) },
+	{ "negotiate default", prepare_default, send_negotiate, SALT(112) },
+	{ "negotiate any", prepare_any, send_negotiate, SALT(112) },
+	{ "negotiate 2.1", prepare_21, send_negotiate },
+	{ "negotiate 2.0.2", prepare_202, send_negotiate },
+	{ "session setup", prepare_new_session, send_sess_setup, NTLMSSP_VERSION },
+	{ "logoff", NULL, send_logoff },
+	{ "tree connect", NULL, send_tcon },
+	{ "tree disconnect", NULL, send_tdis },
+	{ "open lease v2", NULL, send_open },
+	{ "open lease v1", prepare_21, send_open },
+	{ "open 2.0.2", prepare_202, send_open },
+	{ "open no oplock", NULL, send_open_no_oplock },
+	{ "open no lease", prepare_no_lease, send_open },
+	{ "open root", NULL, send_open_root },
+	{ "open readonly", NULL, send_open_readonly },
+	{ "open posix", prepare_posix, send_open },
+	{ "open dfs", prepare_dfs, send_open },
+	{ "open dfs root", prepare_dfs, send_open_root },
+	{ "open snapshot", prepare_snapshot, send_open_no_oplock },
+	{ "open durable", prepare_oplocks, send_open },
+	{ "open persistent", prepare_persistent, send_open, CREATE_GUID },
+	{ "open reconnect", prepare_reconnect, send_open },
+	{ "open reconnect persistent", prepare_reconnect_persistent, send_open },
+	{ "open mode sid", prepare_mode_sid, send_open_no_oplock },
+	{ "open owner sid", prepare_owner_sid, send_open_no_oplock },
+	{ "open all contexts", prepare_all_contexts, send_open, CREATE_GUID },
+	{ "posix mkdir", prepare_posix, send_posix_mkdir },
+	{ "posix mkdir dfs", prepare_dfs, send_posix_mkdir },
+	{ "close", NULL, send_close },
+	{ "close getattr", NULL, send_close_getattr },
+	{ "flush", NULL, send_flush },
+	{ "echo", NULL, send_echo },
+	{ "read", NULL, send_read },
+	{ "write", NULL, send_write },
+	{ "query info", NULL, send_query_info },
+	{ "query acl", NULL, send_query_acl },
+	{ "set eof", NULL, send_set_eof },
+	{ "set acl", NULL, send_set_acl },
+	{ "ioctl", NULL, send_ioctl },
+	{ "ioctl without input", NULL, send_ioctl_no_input },
+	{ "validate negotiate", NULL, send_validate_negotiate },
+	{ "change notify", NULL, send_change_notify },
+	{ "query directory", NULL, send_query_directory },
+	{ "query directory posix", NULL, send_query_directory_posix },
+	{ "query directory bad", NULL, send_query_directory_bad },
+	{ "lock", NULL, send_lock },
+	{ "oplock break", NULL, send_oplock_break },
+	{ "lease break", NULL, send_lease_break },
+	{ "query fs", NULL, send_qfs },
+	{ "mkdir", NULL, send_mkdir },
+	{ "rmdir", NULL, send_rmdir },
+	{ "unlink", NULL, send_unlink },
+	{ "rename", NULL, send_rename },
+	{ "hardlink", NULL, send_hardlink },
+	{ "set path size", NULL, send_set_path_size },
+	{ "query path", NULL, send_query_path },
+	{ "query path posix", prepare_posix, send_query_path },
+	{ "query reparse", NULL, send_query_reparse },
+	{ "statfs", NULL, send_queryfs },
+	{ "query dir first", NULL, send_query_dir_first },
+	{ "set ea", NULL, send_set_ea },
+};
+
+KUNIT_ARRAY_PARAM_DESC(encode, encode_cases, name);
+
+/* In the place of smb_transmit(): the connection breaks. */
+static int record_message(struct TCP_Server_Info *server, struct bvecq *chain)
+{
+	struct encode_env *env = container_of(server, struct encode_env, server);
+	size_t len = bvecq_bytes(chain);
+	struct iov_iter iter;
+
+	if (env->len + len > WIRE_MAX) {
+		env->overflow = true;
+		return -EIO;
+	}
+	iov_iter_bvec_queue(&iter, ITER_SOURCE, chain, 0, 0, len);
+	env->len += copy_from_iter(env->wire + env->len, len, &iter);
+	return -EIO;
+}
+
+/* What is captured begins with its length, as it does on the wire. */
+static void mask_messages(struct encode_env *env, const struct encode_case *c)
+{
+	size_t at = 0;
+
+	if (c->mask_len && env->len >= SMB_MARKER_LEN + c->mask_offset + c->mask_len)
+		memset(env->wire + SMB_MARKER_LEN + c->mask_offset, 0, c->mask_len);
+
+	while (at + SMB_MARKER_LEN + sizeof(struct smb2_hdr) <= env->len) {
+		size_t end = at + SMB_MARKER_LEN + get_unaligned_be32(env->wire + at);
+
+		at += SMB_MARKER_LEN;
+		while (at + sizeof(struct smb2_hdr) <= end) {
+			struct smb2_hdr *hdr = (struct smb2_hdr *)(env->wire + at);
+
+			/* Where it is the caller's, it is not masked. */
+			if (le32_to_cpu(hdr->Id.SyncId.ProcessId) == (u16)current->tgid)
+				hdr->Id.SyncId.ProcessId = 0;
+			if (!hdr->NextCommand)
+				break;
+			at += le32_to_cpu(hdr->NextCommand);
+		}
+		at = end;
+	}
+}
+
+static void test_encode(struct kunit *test)
+{
+	const struct encode_case *c = test->param_value;
+	struct encode_env *env = test->priv;
+	const char *expected = NULL;
+	u8 *wire;
+	size_t len;
+
+	for (int i = 0; i < ARRAY_SIZE(encode_wire); i++) {
+		if (strcmp(encode_wire[i].name, c->name) == 0)
+			expected = encode_wire[i].hex;
+	}
+	KUNIT_ASSERT_NOT_NULL(test, expected);
+	len = strlen(expected) / 2;
+	wire = kunit_kzalloc(test, len + 1, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, wire);
+	KUNIT_ASSERT_EQ(test, 0, hex2bin(wire, expected, len));
+
+	if (c->prepare)
+		c->prepare(env);
+	c->send(env);
+	mask_messages(env, c);
+
+	KUNIT_EXPECT_FALSE(test, env->overflow);
+	KUNIT_EXPECT_EQ(test, len, env->len);
+	for (size_t i = 0; i < umin(len, env->len); i += 16)
+		KUNIT_EXPECT_MEMEQ_MSG(test, wire + i, env->wire + i,
+				       umin(umin(len, env->len) - i, 16),
+				       "at byte %zu", i);
+
+	/* Nothing stays behind: neither the message nor what it was made of. */
+	KUNIT_EXPECT_TRUE(test, list_empty(&env->server.pending_mid_q));
+	KUNIT_EXPECT_EQ(test, 0, env->server.in_flight);
+	KUNIT_EXPECT_EQ(test, 100, env->server.credits);
+}
+
+static int encode_test_init(struct kunit *test)
+{
+	struct encode_env *env = kunit_kzalloc(test, sizeof(*env), GFP_KERNEL);
+	struct TCP_Server_Info *server;
+	struct cifs_tcon *tcon;
+	struct cifs_ses *ses;
+
+	if (!env)
+		return -ENOMEM;
+	env->wire = kunit_kzalloc(test, WIRE_MAX, GFP_KERNEL);
+	if (!env->wire)
+		return -ENOMEM;
+
+	server = &env->server;
+	server->ops = &smb311_operations;
+	server->vals = &smb311_values;
+	server->dialect = SMB311_PROT_ID;
+	server->hostname = "server.example";
+	server->tcpStatus = CifsGood;
+	server->capabilities = SMB2_GLOBAL_CAP_LARGE_MTU | SMB2_GLOBAL_CAP_LEASING |
+			       SMB2_GLOBAL_CAP_DIRECTORY_LEASING;
+	server->credits = 100;
+	server->echo_credits = 1;
+	server->oplock_credits = 1;
+	server->max_credits = 8192;
+	server->maxBuf = SZ_1M;
+	server->max_read = SZ_1M;
+	server->max_write = SZ_1M;
+	server->sec_ntlmssp = true;
+	server->oplocks = true;
+	server->echoes = true;
+	memset(server->client_guid, 0x5a, sizeof(server->client_guid));
+	spin_lock_init(&server->req_lock);
+	spin_lock_init(&server->srv_lock);
+	spin_lock_init(&server->mid_queue_lock);
+	spin_lock_init(&server->mid_counter_lock);
+	mutex_init(&server->_srv_mutex);
+	init_waitqueue_head(&server->request_q);
+	init_waitqueue_head(&server->response_q);
+	INIT_LIST_HEAD(&server->pending_mid_q);
+
+	ses = &env->ses;
+	ses->server = server;
+	ses->ses_status = SES_GOOD;
+	ses->Suid = 0x1122334455667788;
+	ses->user_name = "user";
+	ses->sectype = RawNTLMSSP;
+	ses->chan_count = 1;
+	ses->chan_max = 1;
+	ses->chans[0].server = server;
+	spin_lock_init(&ses->ses_lock);
+	spin_lock_init(&ses->chan_lock);
+	spin_lock_init(&ses->iface_lock);
+	mutex_init(&ses->session_mutex);
+
+	tcon = &env->tcon;
+	tcon->ses = ses;
+	tcon->status = TID_GOOD;
+	tcon->tid = 0x99aabbcc;
+	strscpy(tcon->tree_name, TREE_NAME);
+	spin_lock_init(&tcon->tc_lock);
+	spin_lock_init(&tcon->open_file_lock);
+	spin_lock_init(&tcon->stat_lock);
+	INIT_LIST_HEAD(&tcon->openFileList);
+
+	env->cifs_sb.local_nls = load_nls_default();
+	env->fid.persistent_fid = 0x0102030405060708;
+	env->fid.volatile_fid = 0x1112131415161718;
+	memset(env->fid.lease_key, 0x77, sizeof(env->fid.lease_key));
+	memset(env->fid.create_guid, 0x88, sizeof(env->fid.create_guid));
+	env->oparms = (struct cifs_open_parms) {
+		.tcon		= tcon,
+		.cifs_sb	= &env->cifs_sb,
+		.path		= "/dir/some file",
+		.desired_access	= GENERIC_READ | GENERIC_WRITE,
+		.disposition	= FILE_OPEN,
+		.mode		= ACL_NO_MODE,
+		.fid		= &env->fid,
+	};
+
+	kunit_activate_static_stub(test, smb_transmit, record_message);
+	test->priv = env;
+	return 0;
+}
+
+static void encode_test_exit(struct kunit *test)
+{
+	struct encode_env *env = test->priv;
+
+	if (env)
+		unload_nls(env->cifs_sb.local_nls);
+}
+
+static struct kunit_case encode_test_cases[] = {
+	KUNIT_CASE_PARAM(test_encode, encode_gen_params),
+	{}
+};
+
+static struct kunit_suite encode_test_suite = {
+	.name		= "smb_encode",
+	.init		= encode_test_init,
+	.exit		= encode_test_exit,
+	.test_cases	= encode_test_cases,
+};
+kunit_test_suite(encode_test_suite);
