@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
-# What the benchmarks share: sourced by bench-*.
+# What the benchmarks share: sourced by bench-*, and for its cards by netmem-devices.
 # shellcheck source=harness/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

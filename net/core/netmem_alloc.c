@@ -4,9 +4,9 @@
  *
  * Memory is kept in sets. Each network device whose driver can transmit from
  * mapped pools (tx_pool_dma) has a set of its own, created when a socket that is
- * routed through the device first asks for memory. A chunk of it is mapped for
- * the device once and stays so for as long as the pool holds it: transmitting a
- * fragment maps nothing. Everything else - lo, veth, tunnels, other drivers, a
+ * routed through the device needs a chunk. Its chunks are mapped for the device
+ * once and stay so for as long as the pool holds them: transmitting a fragment
+ * maps nothing. Everything else - lo, veth, tunnels, other drivers, a
  * socket without a route, no socket at all - shares one default set for each
  * NUMA node: such memory is never mapped beforehand, so telling those devices
  * apart would gain nothing and strand idle memory in each of them. The key is a
@@ -471,6 +471,8 @@ static void netmem_set_create_fn(struct work_struct *work)
 		return;
 	}
 	spin_lock_bh(&netmem_dev_lock);
+	/* It may have been renamed before there was a set to be renamed with it. */
+	strscpy(set->name, set->dev->name);
 	rcu_assign_pointer(set->dev->netmem_set, set);
 	spin_unlock_bh(&netmem_dev_lock);
 }
@@ -522,8 +524,11 @@ static noinline void netmem_set_request(struct net_device *dev)
 	}
 
 	spin_lock_bh(&netmem_dev_lock);
-	/* reg_state changes before the notifier takes the lock. */
+	/* These change a grace period before the notifier is called, so that it
+	 * finds what was requested before, and nothing is requested after it.
+	 */
 	if (READ_ONCE(dev->reg_state) == NETREG_REGISTERED &&
+	    !READ_ONCE(dev->moving_ns) &&
 	    !rcu_access_pointer(dev->netmem_set)) {
 		rcu_assign_pointer(dev->netmem_set, netmem_default[numa_mem_id()]);
 		if (set)
@@ -546,8 +551,12 @@ struct netmem_key {
  */
 #define netmem_rcu(p)	rcu_dereference_check(p, rcu_read_lock_sched_held())
 
-/* A socket's route is not checked for being current: see the top of this file. */
-static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key)
+/* A socket's route is not checked for being current: see the top of this file.
+ * A set can be requested under rcu_read_lock() alone: that takes a spinlock, and
+ * memory, and on PREEMPT_RT whoever does so must be preemptible.
+ */
+static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key,
+							  bool request)
 {
 	const struct dst_entry *dst = key.dst;
 	struct net_device *dev;
@@ -560,7 +569,7 @@ static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key)
 		set = netmem_rcu(dev->netmem_set);
 		if (set)
 			return set;
-		if (unlikely(dev->tx_pool_dma))
+		if (request && dev->tx_pool_dma)
 			netmem_set_request(dev);
 	}
 	return netmem_default[numa_mem_id()];
@@ -574,7 +583,7 @@ static __always_inline struct netmem_key netmem_key_of_sk(const struct sock *sk)
 #if IS_ENABLED(CONFIG_KUNIT)
 struct netmem_set *netmem_set_of(const struct sock *sk)
 {
-	return __netmem_set_of(netmem_key_of_sk(sk));
+	return __netmem_set_of(netmem_key_of_sk(sk), true);
 }
 EXPORT_SYMBOL_IF_KUNIT(netmem_set_of);
 #endif
@@ -596,7 +605,7 @@ static __always_inline bool netmem_cut(struct netmem_key key, size_t len,
 	bool fits;
 
 	rcu_read_lock_sched();
-	nc = netmem_open_of(__netmem_set_of(key), hints);
+	nc = netmem_open_of(__netmem_set_of(key, false), hints);
 	offset = ALIGN(nc->offset, align);
 	fits = offset + len <= nc->size;
 	if (likely(fits)) {
@@ -691,8 +700,8 @@ static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
 	/* It may have been for another reason that this was called. */
 	if (!netmem_cut(key, len, align, hints, bv)) {
 		rcu_read_lock();
-		page = netmem_refill(__netmem_set_of(key), hints, len, align,
-				     gfp & NETMEM_GFP_MASK);
+		page = netmem_refill(__netmem_set_of(key, true), hints, len,
+				     align, gfp & NETMEM_GFP_MASK);
 		rcu_read_unlock();
 
 		if (!page) {
@@ -970,7 +979,7 @@ bool netmem_maps_are_costly(const struct sock *sk)
 	bool costly;
 
 	rcu_read_lock();
-	costly = __netmem_set_of(netmem_key_of_sk(sk))->costly_maps;
+	costly = __netmem_set_of(netmem_key_of_sk(sk), true)->costly_maps;
 	rcu_read_unlock();
 	return costly;
 }

@@ -1320,14 +1320,16 @@ static void netmem_test_dest(struct kunit *test)
 	netmem_free(&bv);
 	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v4(sock->sk, nowhere, &cache, &bv));
 
-	/* A bound device takes what has no route. */
+	/* A bound device takes what has no route; it gets a set when it needs a chunk. */
 	dev = netmem_make_dev(test, true);
 	rtnl_lock();
 	KUNIT_EXPECT_EQ(test, 0, dev_change_flags(dev, dev->flags | IFF_UP, NULL));
 	rtnl_unlock();
 	sock->sk->sk_bound_dev_if = dev->ifindex;
-	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, nowhere, NULL, &bv));
-	netmem_free(&bv);
+	for (int n = 0; n <= NETMEM_FRAG_MAX / 100; n++) {
+		KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, nowhere, NULL, &bv));
+		netmem_free(&bv);
+	}
 	flush_workqueue(netmem_wq);
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, nowhere, &cache, &bv));
 	netmem_route(test, sock, dev);
@@ -1539,6 +1541,35 @@ static void netmem_test_unregister_early(struct kunit *test)
 	sock_release(sock);
 }
 
+/* A device on its way to another namespace gets its set when it is there: one
+ * that came before would be in the way of the next.
+ */
+static void netmem_test_move_early(struct kunit *test)
+{
+	struct netmem_set *none = netmem_get_set(NULL);
+	struct net_device *dev;
+	struct socket *sock;
+
+	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
+						  IPPROTO_UDP, &sock));
+	dev = netmem_make_dev(test, true);
+	netmem_route(test, sock, dev);
+	dev->moving_ns = true;
+	netmem_get_set(sock->sk);
+	flush_workqueue(netmem_wq);
+	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), none);
+
+	dev->moving_ns = false;
+	netmem_get_set(sock->sk);
+	flush_workqueue(netmem_wq);
+	KUNIT_EXPECT_PTR_NE(test, netmem_get_set(sock->sk), none);
+
+	sk_dst_reset(sock->sk);
+	unregister_netdev(dev);
+	free_netdev(dev);
+	sock_release(sock);
+}
+
 /*
  * Through TCP
  */
@@ -1685,6 +1716,7 @@ static struct kunit_case netmem_alloc_cases[] = {
 	KUNIT_CASE(netmem_test_dest),
 	KUNIT_CASE(netmem_test_unregister),
 	KUNIT_CASE(netmem_test_unregister_early),
+	KUNIT_CASE(netmem_test_move_early),
 	KUNIT_CASE(netmem_test_mapped),
 	KUNIT_CASE(netmem_test_splice),
 	{}

@@ -1,0 +1,281 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A kernel sender, the page cache of a file, and TCP without page references.
+#
+# Whatever is between the two ends, over lo and over veth: what arrives is what was
+# sent, or what has been made of it on the way; and the file stays what it was.
+# Whatever happens to packets and to the connection, each segment of a message is
+# done once, and in order.
+#
+# An argument is a pattern of the cases to run.
+#
+# shellcheck disable=SC2154,SC2317
+
+source "$(dirname "$(readlink -e "${BASH_SOURCE[0]}")")/lib.sh"
+
+SEND="$(dirname "$(readlink -e "${BASH_SOURCE[0]}")")/skb_bvecq"
+PATTERN=${1:-*}
+RET=0
+
+cleanup()
+{
+	[ -z "$FLAPPER" ] || kill "$FLAPPER" 2>/dev/null
+	cleanup_all_ns
+	rm -f "$FILE"
+}
+trap cleanup EXIT
+
+FILE=$(mktemp)
+setup_ns tx rx || exit "$ksft_skip"
+ip link add veth0 netns "$tx" type veth peer name veth1 netns "$rx"
+ip -n "$tx" addr add 10.0.0.1/24 dev veth0
+ip -n "$rx" addr add 10.0.0.2/24 dev veth1
+ip -n "$tx" link set veth0 up
+ip -n "$rx" link set veth1 up
+
+# run NAME ARGS...: where RET is set already, the path could not be made.
+run()
+{
+	local name=$1 out rc
+
+	shift
+	if [ "$RET" = 0 ]; then
+		out=$("$SEND" "$@" "$FILE" 2>&1)
+		rc=$?
+		[ $rc != "$ksft_skip" ] || RET=$ksft_skip
+		[ $rc = 0 ] || [ $rc = "$ksft_skip" ] || check_err $rc "$out"
+	fi
+	log_test "$name"
+	echo "    $out"
+	RET=0
+}
+
+#
+# What is between. Each of these is told where packets leave, and where they arrive:
+# NAMESPACE DEVICE ADDRESS, twice; and sets ARGS for the program.
+#
+between_nothing() { :; }
+
+between_sendfile() { ARGS=(-f); }
+
+between_small_pieces() { ARGS=(-m 70001 -s 1003); }
+
+between_tls_receiver() { ARGS=(-k); }
+
+between_packet_socket() { ARGS=(-c "$2"); }
+
+# esp SOURCE DESTINATION ALGORITHM...
+esp()
+{
+	local src=$1 dst=$2 ns
+
+	shift 2
+	for ns in "$tx" "$rx"; do
+		ip netns exec "$ns" sysctl -q -w net.ipv4.conf.lo.disable_xfrm=0 \
+			net.ipv4.conf.lo.disable_policy=0
+		ip -n "$ns" xfrm state add src "$src" dst "$dst" proto esp spi 1 \
+			mode transport replay-window 1024 flag esn "$@" || return
+	done
+	ip -n "$tx" xfrm policy add src "$src" dst "$dst" proto tcp dir out \
+		tmpl src "$src" dst "$dst" proto esp mode transport
+}
+
+between_esp_gcm()
+{
+	esp "$3" "$6" aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128
+}
+
+between_esp_cbc()
+{
+	esp "$3" "$6" enc 'cbc(aes)' 0x0102030405060708090a0b0c0d0e0f10 \
+		auth-trunc 'hmac(sha256)' 0x0102030405060708090a0b0c0d0e0f10 128
+}
+
+# A byte of each packet that is long enough becomes 0xee.
+pedit()
+{
+	tc -n "$1" qdisc add dev "$2" clsact &&
+	tc -n "$1" filter add dev "$2" "$3" matchall action pedit munge offset 1000 u8 set 0xee
+	ARGS=(-u 0xee)
+}
+
+between_pedit_egress() { pedit "$1" "$2" egress; }
+
+between_pedit_ingress() { pedit "$4" "$5" ingress; }
+
+# nft NAMESPACE HOOK
+mangle()
+{
+	ip netns exec "$1" nft "table inet t {
+		chain c {
+			type filter hook $2 priority mangle;
+			meta l4proto tcp meta length > 1000 @th,1600,8 set 0xee
+		}
+	}"
+	ARGS=(-u 0xee)
+}
+
+between_nft_output() { mangle "$1" output; }
+
+between_nft_postrouting() { mangle "$1" postrouting; }
+
+between_nft_prerouting() { mangle "$4" prerouting; }
+
+between_nft_input() { mangle "$4" input; }
+
+nothing_between()
+{
+	local ns
+
+	for ns in "$tx" "$rx"; do
+		ip -n "$ns" xfrm state flush
+		ip -n "$ns" xfrm policy flush
+		[ -z "$(command -v nft)" ] || ip netns exec "$ns" nft flush ruleset
+		tc -n "$ns" qdisc del dev lo clsact
+	done 2>/dev/null
+	tc -n "$tx" qdisc del dev veth0 clsact 2>/dev/null
+	tc -n "$rx" qdisc del dev veth1 clsact 2>/dev/null
+}
+
+# Did encryption take place?
+esp_used() { ip -n "$tx" -s xfrm state | grep -q '[1-9][0-9]*(packets)'; }
+
+read_only()
+{
+	local path
+
+	for path in nothing sendfile small_pieces tls_receiver packet_socket esp_gcm esp_cbc \
+		    pedit_egress pedit_ingress \
+		    nft_output nft_postrouting nft_prerouting nft_input; do
+		# shellcheck disable=SC2053
+		[[ "read-only:$2:$path" == $PATTERN ]] || continue
+		ARGS=()
+		"between_$path" "$@" || RET=$ksft_skip
+		run "read-only:$2:$path" -t "$1" -r "$4" -a "$6" -n $((1 << 20)) "${ARGS[@]}"
+		case $path in
+		esp*)	esp_used
+			check_err $? "nothing was encrypted"
+			log_test "read-only:$2:$path:encrypted" ;;
+		esac
+		nothing_between
+	done
+}
+
+read_only "$tx" lo 127.0.0.1 "$tx" lo 127.0.0.1
+read_only "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2
+
+#
+# Through user space
+#
+# shellcheck disable=SC2053
+if [[ "read-only:tun" == $PATTERN ]]; then
+	for ns in "$tx 1" "$rx 2"; do
+		ip -n "${ns% *}" tuntap add dev tun0 mode tun vnet_hdr &&
+		ip -n "${ns% *}" addr add "10.0.1.${ns#* }/24" dev tun0 &&
+		ip -n "${ns% *}" link set tun0 up || RET=$ksft_skip
+	done
+	run "read-only:tun" -t "$tx" -r "$rx" -a 10.0.1.2 -d tun0 -n $((1 << 20))
+fi
+
+#
+# What happens to packets
+#
+veth=(-t "$tx" -r "$rx" -a 10.0.0.2)
+
+# netem NAME BYTES OPTIONS...
+netem()
+{
+	local name=netem:$1 bytes=$2
+
+	shift 2
+	# shellcheck disable=SC2053
+	[[ "$name" == $PATTERN ]] || return
+	tc -n "$tx" qdisc add dev veth0 root netem limit 10000 "$@" || RET=$ksft_skip
+	run "$name" "${veth[@]}" -n "$bytes" -m 300001 -s 7001 -b 262144
+	tc -n "$tx" qdisc del dev veth0 root
+}
+
+netem loss		$((4 << 20)) loss 1%
+netem reorder		$((2 << 20)) delay 2ms reorder 25% 50%
+netem duplicate		$((4 << 20)) duplicate 5%
+netem corrupt		$((4 << 20)) corrupt 1%
+netem all		$((2 << 20)) delay 1ms loss 1% duplicate 1% corrupt 1% reorder 10%
+
+# Something changes for as long as packets are on their way.
+flap()
+{
+	while :; do
+		"$@"
+	done >/dev/null 2>&1
+}
+
+flap_mtu()
+{
+	local mtu
+
+	for mtu in 1280 9000 1500 65535 4000; do
+		ip -n "$tx" link set veth0 mtu "$mtu"
+		sleep 0.05
+	done
+}
+
+flap_feature()
+{
+	ip netns exec "$tx" ethtool -K veth0 "$1" off
+	sleep 0.05
+	ip netns exec "$tx" ethtool -K veth0 "$1" on
+	sleep 0.05
+}
+
+flap_qdisc()
+{
+	tc -n "$tx" qdisc replace dev veth0 root netem limit 10000 delay 2ms loss 1%
+	sleep 0.05
+	tc -n "$tx" qdisc replace dev veth0 root pfifo limit 1000
+	sleep 0.05
+}
+
+# in_flight NAME COMMAND...
+in_flight()
+{
+	local name=in-flight:$1
+
+	shift
+	# shellcheck disable=SC2053
+	[[ "$name" == $PATTERN ]] || return
+	command -v ethtool >/dev/null || RET=$ksft_skip
+	ip -n "$rx" link set veth1 mtu 65535
+	flap "$@" &
+	FLAPPER=$!
+	tc -n "$tx" qdisc replace dev veth0 root netem limit 10000 delay 5ms
+	run "$name" "${veth[@]}" -n $((4 << 20)) -m 300001 -s 7001 -b 262144
+	kill "$FLAPPER"
+	wait "$FLAPPER" 2>/dev/null
+	FLAPPER=
+	tc -n "$tx" qdisc del dev veth0 root 2>/dev/null
+	ip -n "$tx" link set veth0 mtu 1500
+	ip -n "$rx" link set veth1 mtu 1500
+}
+
+in_flight mtu		flap_mtu
+in_flight tso		flap_feature tso
+in_flight gso		flap_feature gso
+in_flight sg		flap_feature sg
+in_flight checksum	flap_feature tx
+in_flight qdisc		flap_qdisc
+
+for feature in tso gso sg tx; do
+	ip netns exec "$tx" ethtool -K veth0 $feature on >/dev/null 2>&1
+done
+
+#
+# 64 MiB in one message, through a socket that has room for 256 KiB
+#
+for ending in read reset close stuck; do
+	# shellcheck disable=SC2053
+	[[ "big:$ending" == $PATTERN ]] || continue
+	run "big:$ending" "${veth[@]}" -n $((64 << 20)) -b 131072 -e $ending
+done
+
+exit "$EXIT_STATUS"
