@@ -93,6 +93,18 @@ static void prepare_posix(struct encode_env *env)
 	env->oparms.mode = 0640;
 }
 
+static void prepare_posix_create(struct encode_env *env)
+{
+	prepare_posix(env);
+	env->oparms.disposition = FILE_CREATE;
+}
+
+static void prepare_posix_owner(struct encode_env *env)
+{
+	prepare_posix_create(env);
+	atomic_set(&env->cifs_sb.mnt_cifs_flags, CIFS_MOUNT_UID_FROM_ACL);
+}
+
 static void prepare_dfs(struct encode_env *env)
 {
 	env->tcon.share_flags = SHI1005_FLAGS_DFS;
@@ -143,6 +155,13 @@ static void prepare_owner_sid(struct encode_env *env)
 	prepare_mode_sid(env);
 	atomic_set(&env->cifs_sb.mnt_cifs_flags,
 		   CIFS_MOUNT_MODE_FROM_SID | CIFS_MOUNT_UID_FROM_ACL);
+}
+
+static void prepare_owner_only(struct encode_env *env)
+{
+	atomic_set(&env->cifs_sb.mnt_cifs_flags, CIFS_MOUNT_UID_FROM_ACL);
+	env->oparms.disposition = FILE_CREATE;
+	env->oparms.mode = 0751;
 }
 
 static void prepare_all_contexts(struct encode_env *env)
@@ -508,6 +527,8 @@ static const struct encode_case encode_cases[] = {
 	{ "open root", NULL, send_open_root },
 	{ "open readonly", NULL, send_open_readonly },
 	{ "open posix", prepare_posix, send_open },
+	{ "open posix create", prepare_posix_create, send_open },
+	{ "open posix owner", prepare_posix_owner, send_open },
 	{ "open dfs", prepare_dfs, send_open },
 	{ "open dfs root", prepare_dfs, send_open_root },
 	{ "open snapshot", prepare_snapshot, send_open_no_oplock },
@@ -517,6 +538,7 @@ static const struct encode_case encode_cases[] = {
 	{ "open reconnect persistent", prepare_reconnect_persistent, send_open },
 	{ "open mode sid", prepare_mode_sid, send_open_no_oplock },
 	{ "open owner sid", prepare_owner_sid, send_open_no_oplock },
+	{ "open owner only", prepare_owner_only, send_open_no_oplock },
 	{ "open all contexts", prepare_all_contexts, send_open, CREATE_GUID },
 	{ "posix mkdir", prepare_posix, send_posix_mkdir },
 	{ "posix mkdir dfs", prepare_dfs, send_posix_mkdir },
@@ -599,11 +621,27 @@ static void mask_messages(struct encode_env *env, const struct encode_case *c)
 	}
 }
 
+/* What requests are going to be encoded in is not all zero to begin with. */
+static void soil_netmem(struct encode_env *env)
+{
+	struct bvecq *soil = smb_alloc_netmem(&env->server, SZ_256K);
+
+	if (IS_ERR(soil))
+		return;
+	for (struct bvecq *bq = soil; bq; bq = bvecq_next(bq)) {
+		for (unsigned int i = 0; i < bvecq_nr_slots(bq); i++)
+			memset(bvec_virt(&bq->bv[i]), 0xa5, bq->bv[i].bv_len);
+	}
+	bvecq_put(soil);
+}
+
 static void test_encode(struct kunit *test)
 {
 	const struct encode_case *c = test->param_value;
 	struct encode_env *env = test->priv;
+	struct bvecq_stats before, after;
 	const char *expected = NULL;
+	unsigned int mids;
 	u8 *wire;
 	size_t len;
 
@@ -619,7 +657,11 @@ static void test_encode(struct kunit *test)
 
 	if (c->prepare)
 		c->prepare(env);
+	soil_netmem(env);
+	mids = atomic_read(&mid_count);
+	bvecq_get_stats(&before);
 	c->send(env);
+	bvecq_get_stats(&after);
 	mask_messages(env, c);
 
 	KUNIT_EXPECT_FALSE(test, env->overflow);
@@ -629,7 +671,9 @@ static void test_encode(struct kunit *test)
 				       umin(umin(len, env->len) - i, 16),
 				       "at byte %zu", i);
 
-	/* Nothing stays behind: neither the message nor what it was made of. */
+	/* Nothing stays behind: neither the messages nor what they were made of. */
+	KUNIT_EXPECT_EQ(test, mids, atomic_read(&mid_count));
+	KUNIT_EXPECT_EQ(test, before.segments, after.segments);
 	KUNIT_EXPECT_TRUE(test, list_empty(&env->server.pending_mid_q));
 	KUNIT_EXPECT_EQ(test, 0, env->server.in_flight);
 	KUNIT_EXPECT_EQ(test, 100, env->server.credits);

@@ -36,8 +36,13 @@ int smb_message_init_pool(void)
 	if (!smb_message_cachep)
 		return -ENOMEM;
 
-	/* 3 is a reasonable minimum number of simultaneous operations */
-	if (mempool_init_slab_pool(&smb_message_pool, 3, smb_message_cachep) < 0) {
+	/*
+	 * 3 is a reasonable minimum number of simultaneous operations.  A
+	 * compound is held while the last of it is encoded, for which the
+	 * connection may have to be set up again.
+	 */
+	if (mempool_init_slab_pool(&smb_message_pool, 3 + MAX_COMPOUND,
+				   smb_message_cachep) < 0) {
 		kmem_cache_destroy(smb_message_cachep);
 		return -ENOMEM;
 	}
@@ -75,7 +80,6 @@ struct smb_message *smb_message_alloc(struct TCP_Server_Info *server, u16 comman
 	msg->credits = 1;
 	msg->pid = current->pid;
 	msg->state = MID_REQUEST_ALLOCATED;
-	msg->when_alloc = jiffies;
 
 	atomic_inc(&mid_count);
 	trace_smb3_message(server->conn_id, msg, smb_message_trace_alloc);
@@ -89,7 +93,10 @@ static void smb_message_account(struct TCP_Server_Info *server,
 {
 	unsigned int cmd = msg->command;
 	unsigned long now = jiffies;
-	unsigned long roundtrip_time = now - msg->when_alloc;
+	unsigned long roundtrip_time = now - msg->when_sent;
+
+	if (!msg->when_sent)
+		return;
 
 	if (cmd < NUMBER_OF_SMB2_COMMANDS) {
 		if (atomic_read(&server->num_cmds[cmd]) == 0) {

@@ -68,8 +68,7 @@ enum smb_message_trace {
  * @resp_buf: The response
  * @resp_buf_size: Number of bytes in @resp_buf
  * @response_pdu_len: Number of bytes in the PDU that it came in
- * @when_alloc: Time of allocation, in jiffies
- * @when_sent: Time at which it was handed to the socket
+ * @when_sent: Time at which it was handed to the socket, in jiffies; 0 before
  * @when_received: Time at which the response was read
  * @queued: It is in pending_mid_q; protected by the server's mid_queue_lock
  * @wait_cancelled: Nobody waits any more
@@ -117,7 +116,6 @@ struct smb_message {
 	unsigned int		resp_buf_size;
 	u32			response_pdu_len;
 
-	unsigned long		when_alloc;
 #ifdef CONFIG_CIFS_STATS2
 	unsigned long		when_sent;
 	unsigned long		when_received;

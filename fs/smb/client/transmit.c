@@ -175,28 +175,19 @@ static bool smb_payload_may_change(const struct TCP_Server_Info *server,
 }
 
 /* Is it cheaper to copy payload into memory that is mapped than to map it? */
-static bool smb_maps_are_costly(struct TCP_Server_Info *server,
-				const struct bvecq *payload, size_t len)
+static bool smb_maps_are_costly(const struct sock *sk, const struct bvecq *payload,
+				size_t len)
 {
 	unsigned int nr = 0;
-	struct sock *sk;
-	bool costly;
 
 	for (; payload; payload = bvecq_next(payload))
 		nr += bvecq_nr_slots(payload);
-	if (len / SMB_MAP_MIN >= nr)
-		return false;
-
-	sk = smb_get_sock(server);
-	if (!sk)
-		return false;
-	costly = netmem_maps_are_costly(sk);
-	sock_put(sk);
-	return costly;
+	return len / SMB_MAP_MIN < nr && sk && netmem_maps_are_costly(sk);
 }
 
 /* Refer to payload; NULL if it has to be copied. */
 static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
+					  const struct sock *sk,
 					  const struct iov_iter *payload, int flags)
 {
 	struct iov_iter iter = *payload;
@@ -215,7 +206,7 @@ static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
 	if (got < 0)
 		return ERR_PTR(got);
 	/* Copying will do, or show why it cannot be read. */
-	if (got < len || smb_maps_are_costly(server, bq, len)) {
+	if (got < len || smb_maps_are_costly(sk, bq, len)) {
 		bvecq_put(bq);
 		return NULL;
 	}
@@ -247,21 +238,27 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 {
 	size_t payload_len = payload ? iov_iter_count(payload) : 0;
 	struct bvecq *referred = NULL, *request;
-	struct bvecq_pos to;
+	struct sock *sk = smb_get_sock(server);
 	size_t copied_len = 0;
+	struct bvecq_pos to;
+	int rc = 0;
 
 	if (payload_len) {
-		referred = smb_refer_to_payload(server, payload, msg->flags);
-		if (IS_ERR(referred))
-			return PTR_ERR(referred);
+		referred = smb_refer_to_payload(server, sk, payload, msg->flags);
+		if (IS_ERR(referred)) {
+			rc = PTR_ERR(referred);
+			goto out;
+		}
 		if (!referred)
 			copied_len = payload_len;
 	}
 
-	request = smb_alloc_netmem(server, SMB_MESSAGE_HEADROOM + len + copied_len);
+	request = netmem_alloc_bvecq(sk, SMB_MESSAGE_HEADROOM + len + copied_len, 0,
+				     GFP_NOFS);
 	if (IS_ERR(request)) {
 		bvecq_put(referred);
-		return PTR_ERR(request);
+		rc = PTR_ERR(request);
+		goto out;
 	}
 	msg->request = request;
 	msg->hdr = bvecq_pull(request, SMB_MESSAGE_HEADROOM);
@@ -272,8 +269,11 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 	if (referred)
 		bvecq_join(bvecq_tail(request), referred);
 	else if (payload_len && !smb_fill_from_iter(&to, payload))
-		return -EIO;
-	return 0;
+		rc = -EIO;
+out:
+	if (sk)
+		sock_put(sk);
+	return rc;
 }
 
 /**
@@ -283,7 +283,8 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
  *
  * Nothing is done if the encoder has made the request itself.
  *
- * Context and return: as smb_message_alloc_request().
+ * Context: As smb_message_alloc_request().
+ * Return: As smb_message_alloc_request().
  */
 int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg)
 {
@@ -301,6 +302,7 @@ int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg)
 		return rc;
 	to = (struct bvecq_pos){ .bq = msg->request };
 	smb_fill_from_kvec(&to, rqst->rq_iov, rqst->rq_nvec);
+	msg->rqst = NULL;
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_lay_out);
