@@ -13,7 +13,7 @@
 #include "message.h"
 #include "transmit.h"
 
-#define MAX_PDUS	5
+#define MAX_PDUS	64
 
 enum payload_kind {
 	PAYLOAD_KVEC,		/* kernel memory */
@@ -48,6 +48,9 @@ static const struct layout_case layout_cases[] = {
 	{ "payload in the middle",	PAYLOAD_PAGES,	3, { 0, SZ_8K + 1, 0 } },
 	{ "payload everywhere",		PAYLOAD_PAGES,	5,
 	  { SZ_8K, SZ_8K, 10, SZ_16K, SZ_64K } },
+	{ "64 of headers",		PAYLOAD_KVEC,	64, { 0 } },
+	{ "64 of everything",		PAYLOAD_PAGES,	64,
+	  { [0 ... 9] = 100, [20] = SZ_8K, [41 ... 43] = SZ_16K + 1, [63] = SZ_64K } },
 };
 
 KUNIT_ARRAY_PARAM_DESC(layout, layout_cases, name);
