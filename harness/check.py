@@ -85,11 +85,11 @@ def uncovered(base, now):
 def checkpatch(linux):
     """Takes out what cannot be written otherwise.
 
-    CamelCase that the neighbourhood's headers have already: checkpatch itself
-    looks into include/ only, and SMB's structures are elsewhere. And the
+    CamelCase that headers below the same directory have already: checkpatch
+    itself looks into include/ only, and SMB's structures are in fs. And the
     layout of TRACE_EVENT(), which checkpatch takes for a call."""
     for report in re.split(r"\n(?=(?:ERROR|WARNING|CHECK):)", "\n" + sys.stdin.read()):
-        m = re.match(r"CHECK:CAMELCASE: Avoid CamelCase: <(\w+)>\n#\d+: FILE: ([^/]+/[^/]+)/",
+        m = re.match(r"CHECK:CAMELCASE: Avoid CamelCase: <(\w+)>\n#\d+: FILE: ([^/]+)/",
                      report)
         if m and not subprocess.run(["git", "-C", linux, "grep", "-q", "-w", m.group(1), "base",
                                      "--", m.group(2) + "/*.h"], check=False).returncode:

@@ -166,7 +166,9 @@ static void prepare_owner_only(struct encode_env *env)
 
 static void prepare_all_contexts(struct encode_env *env)
 {
-	static u8 ea[40] = { 0, 0, 0, 0, 16, 0, 4, 0, 0, 0, 24, 0, 16, 0, 0, 0, 'E', 'x', 't', 'A' };
+	static u8 ea[40] = {
+		0, 0, 0, 0, 16, 0, 4, 0, 0, 0, 24, 0, 16, 0, 0, 0, 'E', 'x', 't', 'A',
+	};
 	static struct kvec iov;
 
 	prepare_owner_sid(env);
@@ -421,7 +423,7 @@ static void send_oplock_break(struct encode_env *env)
 
 static void send_lease_break(struct encode_env *env)
 {
-	SMB2_lease_break(1, &env->tcon, env->fid.lease_key, SMB2_LEASE_READ_CACHING_HE);
+	SMB2_lease_break(1, &env->tcon, env->fid.lease_key, SMB2_LEASE_READ_CACHING_LE);
 }
 
 static void send_qfs(struct encode_env *env)
@@ -503,19 +505,22 @@ static void send_set_ea(struct encode_env *env)
 }
 
 /* Where requests differ from one run to the next. */
-#define SALT(contexts)	((contexts) + offsetof(struct smb2_preauth_neg_context, Salt)), \
-			SMB311_SALT_SIZE
-#define CREATE_GUID	272, 16
+#define SALT_OFFSET(contexts) \
+	((contexts) + offsetof(struct smb2_preauth_neg_context, Salt))
+#define GUID_OFFSET	272
 /* The kernel's version, and four bytes that the NTLMSSP blob leaves uninitialised. */
-#define NTLMSSP_VERSION	(sizeof(struct smb2_sess_setup_req) + 32), 12
+#define VERSION_OFFSET	(sizeof(struct smb2_sess_setup_req) + 32)
+#define VERSION_LEN	12
 
 static const struct encode_case encode_cases[] = {
-	{ "negotiate 3.1.1", NULL, send_negotiate, SALT(104) },
-	{ "negotiate default", prepare_default, send_negotiate, SALT(112) },
-	{ "negotiate any", prepare_any, send_negotiate, SALT(112) },
+	{ "negotiate 3.1.1", NULL, send_negotiate, SALT_OFFSET(104), SMB311_SALT_SIZE },
+	{ "negotiate default", prepare_default, send_negotiate, SALT_OFFSET(112),
+	  SMB311_SALT_SIZE },
+	{ "negotiate any", prepare_any, send_negotiate, SALT_OFFSET(112), SMB311_SALT_SIZE },
 	{ "negotiate 2.1", prepare_21, send_negotiate },
 	{ "negotiate 2.0.2", prepare_202, send_negotiate },
-	{ "session setup", prepare_new_session, send_sess_setup, NTLMSSP_VERSION },
+	{ "session setup", prepare_new_session, send_sess_setup, VERSION_OFFSET,
+	  VERSION_LEN },
 	{ "logoff", NULL, send_logoff },
 	{ "tree connect", NULL, send_tcon },
 	{ "tree disconnect", NULL, send_tdis },
@@ -533,13 +538,13 @@ static const struct encode_case encode_cases[] = {
 	{ "open dfs root", prepare_dfs, send_open_root },
 	{ "open snapshot", prepare_snapshot, send_open_no_oplock },
 	{ "open durable", prepare_oplocks, send_open },
-	{ "open persistent", prepare_persistent, send_open, CREATE_GUID },
+	{ "open persistent", prepare_persistent, send_open, GUID_OFFSET, 16 },
 	{ "open reconnect", prepare_reconnect, send_open },
 	{ "open reconnect persistent", prepare_reconnect_persistent, send_open },
 	{ "open mode sid", prepare_mode_sid, send_open_no_oplock },
 	{ "open owner sid", prepare_owner_sid, send_open_no_oplock },
 	{ "open owner only", prepare_owner_only, send_open_no_oplock },
-	{ "open all contexts", prepare_all_contexts, send_open, CREATE_GUID },
+	{ "open all contexts", prepare_all_contexts, send_open, GUID_OFFSET, 16 },
 	{ "posix mkdir", prepare_posix, send_posix_mkdir },
 	{ "posix mkdir dfs", prepare_dfs, send_posix_mkdir },
 	{ "close", NULL, send_close },
