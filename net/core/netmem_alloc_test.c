@@ -84,6 +84,23 @@ static struct netmem_set *netmem_get_set(const struct sock *sk)
 	return set;
 }
 
+/* The set that is there when one that was asked for has been made. */
+static struct netmem_set *netmem_wait_set(const struct sock *sk)
+{
+	netmem_get_set(sk);
+	flush_workqueue(netmem_wq);
+	return netmem_get_set(sk);
+}
+
+static struct socket *netmem_make_socket(struct kunit *test, int family)
+{
+	struct socket *sock;
+
+	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, family, SOCK_DGRAM,
+						  IPPROTO_UDP, &sock));
+	return sock;
+}
+
 static struct netmem_stats netmem_stats(unsigned int c)
 {
 	struct netmem_stats stats;
@@ -1179,8 +1196,7 @@ static void netmem_test_route(struct kunit *test)
 	struct bio_vec a, b, c;
 	struct socket *sock;
 
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
-						  IPPROTO_UDP, &sock));
+	sock = netmem_make_socket(test, AF_INET);
 	virt = netmem_make_dev(test, false);
 	dev = netmem_make_dev(test, true);
 
@@ -1284,9 +1300,7 @@ static void netmem_test_dest_malformed(struct kunit *test)
 		struct sockaddr_in6 addr = { .sin6_family = t[i].family };
 		struct socket *sock;
 
-		KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, t[i].sock,
-							  SOCK_DGRAM, IPPROTO_UDP,
-							  &sock));
+		sock = netmem_make_socket(test, t[i].sock);
 		KUNIT_EXPECT_EQ_MSG(test, t[i].err,
 				    netmem_alloc_dest(sock->sk, (struct sockaddr *)&addr,
 						      t[i].len, NULL, 64, 1, 0,
@@ -1313,8 +1327,7 @@ static void netmem_test_dest(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, dst_cache_init(&cache, GFP_KERNEL));
 	/* What is put there in the same jiffy counts as stale. */
 	schedule_timeout_uninterruptible(2);
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
-						  IPPROTO_UDP, &sock));
+	sock = netmem_make_socket(test, AF_INET);
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, lo, NULL, &bv));
 	KUNIT_EXPECT_TRUE(test, netmem_is_from(&bv, none));
 	netmem_free(&bv);
@@ -1353,8 +1366,7 @@ static void netmem_test_dest(struct kunit *test)
 
 	if (!IS_ENABLED(CONFIG_IPV6))
 		return;
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET6, SOCK_DGRAM,
-						  IPPROTO_UDP, &sock));
+	sock = netmem_make_socket(test, AF_INET6);
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v6(sock->sk, &in6addr_loopback, &bv));
 	netmem_free(&bv);
 	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v6(sock->sk, &far, &bv));
@@ -1378,13 +1390,10 @@ static void netmem_test_unregister(struct kunit *test)
 
 	bv = kunit_kcalloc(test, nr, sizeof(*bv), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, bv);
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
-						  IPPROTO_UDP, &sock));
+	sock = netmem_make_socket(test, AF_INET);
 	dev = netmem_make_dev(test, true);
 	netmem_route(test, sock, dev);
-	netmem_get_set(sock->sk);
-	flush_workqueue(netmem_wq);
-	KUNIT_ASSERT_PTR_NE(test, netmem_get_set(sock->sk), netmem_get_set(NULL));
+	KUNIT_ASSERT_PTR_NE(test, netmem_wait_set(sock->sk), netmem_get_set(NULL));
 
 	for (int i = 0; i < nr; i++) {
 		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock->sk, 1 + i * 10, 0, &bv[i]));
@@ -1460,14 +1469,11 @@ static void netmem_test_mapped(struct kunit *test)
 	copy = kunit_kcalloc(test, nr, sizeof(*copy), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, bv);
 	KUNIT_ASSERT_NOT_NULL(test, copy);
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
-						  IPPROTO_UDP, &sock));
+	sock = netmem_make_socket(test, AF_INET);
 	dev = netmem_make_dev(test, true);
 	other = netmem_make_dev(test, true);
 	netmem_route(test, sock, dev);
-	netmem_get_set(sock->sk);
-	flush_workqueue(netmem_wq);
-	set = netmem_get_set(sock->sk);
+	set = netmem_wait_set(sock->sk);
 	KUNIT_ASSERT_PTR_NE(test, set, netmem_get_set(NULL));
 
 	/* Memory of another set is good memory. */
@@ -1522,8 +1528,7 @@ static void netmem_test_unregister_early(struct kunit *test)
 	struct net_device *dev;
 	struct socket *sock;
 
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
-						  IPPROTO_UDP, &sock));
+	sock = netmem_make_socket(test, AF_INET);
 	dev = netmem_make_dev(test, true);
 	netmem_route(test, sock, dev);
 	netmem_get_set(sock->sk);
@@ -1532,9 +1537,7 @@ static void netmem_test_unregister_early(struct kunit *test)
 
 	/* A device that is not registered gets no set. */
 	netmem_route(test, sock, dev);
-	netmem_get_set(sock->sk);
-	flush_workqueue(netmem_wq);
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), netmem_get_set(NULL));
+	KUNIT_EXPECT_PTR_EQ(test, netmem_wait_set(sock->sk), netmem_get_set(NULL));
 	sk_dst_reset(sock->sk);
 	rcu_barrier();
 	free_netdev(dev);
@@ -1550,19 +1553,14 @@ static void netmem_test_move_early(struct kunit *test)
 	struct net_device *dev;
 	struct socket *sock;
 
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, AF_INET, SOCK_DGRAM,
-						  IPPROTO_UDP, &sock));
+	sock = netmem_make_socket(test, AF_INET);
 	dev = netmem_make_dev(test, true);
 	netmem_route(test, sock, dev);
 	dev->moving_ns = true;
-	netmem_get_set(sock->sk);
-	flush_workqueue(netmem_wq);
-	KUNIT_EXPECT_PTR_EQ(test, netmem_get_set(sock->sk), none);
+	KUNIT_EXPECT_PTR_EQ(test, netmem_wait_set(sock->sk), none);
 
 	dev->moving_ns = false;
-	netmem_get_set(sock->sk);
-	flush_workqueue(netmem_wq);
-	KUNIT_EXPECT_PTR_NE(test, netmem_get_set(sock->sk), none);
+	KUNIT_EXPECT_PTR_NE(test, netmem_wait_set(sock->sk), none);
 
 	sk_dst_reset(sock->sk);
 	unregister_netdev(dev);

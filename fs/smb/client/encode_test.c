@@ -92,16 +92,23 @@ static void prepare_posix(struct encode_env *env)
 	env->oparms.mode = 0640;
 }
 
+static void prepare_create(struct encode_env *env, int mount_flags)
+{
+	atomic_set(&env->cifs_sb.mnt_cifs_flags, mount_flags);
+	env->oparms.disposition = FILE_CREATE;
+	env->oparms.mode = 0751;
+}
+
 static void prepare_posix_create(struct encode_env *env)
 {
+	prepare_create(env, 0);
 	prepare_posix(env);
-	env->oparms.disposition = FILE_CREATE;
 }
 
 static void prepare_posix_owner(struct encode_env *env)
 {
-	prepare_posix_create(env);
-	atomic_set(&env->cifs_sb.mnt_cifs_flags, CIFS_MOUNT_UID_FROM_ACL);
+	prepare_create(env, CIFS_MOUNT_UID_FROM_ACL);
+	prepare_posix(env);
 }
 
 static void prepare_dfs(struct encode_env *env)
@@ -144,23 +151,17 @@ static void prepare_reconnect_persistent(struct encode_env *env)
 
 static void prepare_mode_sid(struct encode_env *env)
 {
-	atomic_set(&env->cifs_sb.mnt_cifs_flags, CIFS_MOUNT_MODE_FROM_SID);
-	env->oparms.disposition = FILE_CREATE;
-	env->oparms.mode = 0751;
+	prepare_create(env, CIFS_MOUNT_MODE_FROM_SID);
 }
 
 static void prepare_owner_sid(struct encode_env *env)
 {
-	prepare_mode_sid(env);
-	atomic_set(&env->cifs_sb.mnt_cifs_flags,
-		   CIFS_MOUNT_MODE_FROM_SID | CIFS_MOUNT_UID_FROM_ACL);
+	prepare_create(env, CIFS_MOUNT_MODE_FROM_SID | CIFS_MOUNT_UID_FROM_ACL);
 }
 
 static void prepare_owner_only(struct encode_env *env)
 {
-	atomic_set(&env->cifs_sb.mnt_cifs_flags, CIFS_MOUNT_UID_FROM_ACL);
-	env->oparms.disposition = FILE_CREATE;
-	env->oparms.mode = 0751;
+	prepare_create(env, CIFS_MOUNT_UID_FROM_ACL);
 }
 
 static void prepare_all_contexts(struct encode_env *env)

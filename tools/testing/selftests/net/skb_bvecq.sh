@@ -34,6 +34,9 @@ ip -n "$rx" addr add 10.0.0.2/24 dev veth1
 ip -n "$tx" link set veth0 up
 ip -n "$rx" link set veth1 up
 
+# shellcheck disable=SC2053
+wanted() { [[ "$1" == $PATTERN ]]; }
+
 # run NAME ARGS...: where RET is set already, the path could not be made.
 run()
 {
@@ -148,8 +151,7 @@ read_only()
 	for path in nothing sendfile small_pieces tls_receiver packet_socket esp_gcm esp_cbc \
 		    pedit_egress pedit_ingress \
 		    nft_output nft_postrouting nft_prerouting nft_input; do
-		# shellcheck disable=SC2053
-		[[ "read-only:$2:$path" == $PATTERN ]] || continue
+		wanted "read-only:$2:$path" || continue
 		ARGS=()
 		"between_$path" "$@" || RET=$ksft_skip
 		run "read-only:$2:$path" -t "$1" -r "$4" -a "$6" -n $((1 << 20)) "${ARGS[@]}"
@@ -168,8 +170,7 @@ read_only "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2
 #
 # Through user space
 #
-# shellcheck disable=SC2053
-if [[ "read-only:tun" == $PATTERN ]]; then
+if wanted read-only:tun; then
 	for ns in "$tx 1" "$rx 2"; do
 		ip -n "${ns% *}" tuntap add dev tun0 mode tun vnet_hdr &&
 		ip -n "${ns% *}" addr add "10.0.1.${ns#* }/24" dev tun0 &&
@@ -189,8 +190,7 @@ netem()
 	local name=netem:$1 bytes=$2
 
 	shift 2
-	# shellcheck disable=SC2053
-	[[ "$name" == $PATTERN ]] || return
+	wanted "$name" || return
 	tc -n "$tx" qdisc add dev veth0 root netem limit 10000 "$@" || RET=$ksft_skip
 	run "$name" "${veth[@]}" -n "$bytes" -m 300001 -s 7001 -b 262144
 	tc -n "$tx" qdisc del dev veth0 root
@@ -242,8 +242,7 @@ in_flight()
 	local name=in-flight:$1
 
 	shift
-	# shellcheck disable=SC2053
-	[[ "$name" == $PATTERN ]] || return
+	wanted "$name" || return
 	command -v ethtool >/dev/null || RET=$ksft_skip
 	ip -n "$rx" link set veth1 mtu 65535
 	flap "$@" &
@@ -273,8 +272,7 @@ done
 # 64 MiB in one message, through a socket that has room for 256 KiB
 #
 for ending in read reset close stuck; do
-	# shellcheck disable=SC2053
-	[[ "big:$ending" == $PATTERN ]] || continue
+	wanted "big:$ending" || continue
 	run "big:$ending" "${veth[@]}" -n $((64 << 20)) -b 131072 -e $ending
 done
 
