@@ -3,10 +3,11 @@
  * Calls between two AF_RXRPC sockets.
  *
  *	rxrpc_calls -s [-a ADDR] [-p PORT]		serve until killed
- *	rxrpc_calls -c ADDR [-p PORT] [-n CALLS] [-q BYTES] [-r BYTES]
+ *	rxrpc_calls -c ADDR [-p PORT] [-n CALLS] [-q BYTES] [-r BYTES] [-l]
  *
  * The client makes calls, one after the other, with requests of -q bytes, and
- * gets -r bytes in reply.  Every byte is checked, on both sides.
+ * gets -r bytes in reply.  Every byte is checked, on both sides.  With -l, for
+ * a path that loses packets, a call that was refused is made again.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -242,11 +243,16 @@ static void serve(const char *addr, int port)
 	}
 }
 
-static void make_calls(const char *addr, int port, unsigned int nr, uint32_t size, uint32_t reply)
+/* A service refuses a call that it first hears of by something other than DATA,
+ * such as a ping, because the first packet was lost: then it is made again.
+ */
+static void make_calls(const char *addr, int port, unsigned int nr, uint32_t size, uint32_t reply,
+		       bool lossy)
 {
 	struct sockaddr_rxrpc to = make_address(addr, port, SERVICE);
 	struct sockaddr_rxrpc from = make_address(strchr(addr, ':') ? "::" : "0.0.0.0", 0, 0);
 	int fd = open_socket(&from);
+	unsigned int repeated = 0;
 	struct timespec a, b;
 	double s;
 
@@ -261,18 +267,25 @@ static void make_calls(const char *addr, int port, unsigned int nr, uint32_t siz
 			e = receive(fd);
 			if (e.id != i)
 				errx(1, "call %u: reply to call %lu", i, e.id);
+			if (lossy && !got && e.error == RX_PROTOCOL_ERROR && repeated < nr)
+				break;
 			if (e.error)
 				errx(1, "call %u: error %d", i, e.error);
 			check(buf, ~i, got, e.len);
 			got += e.len;
 		} while (!e.call_done);
+		if (e.error) {
+			repeated++;
+			i--;
+			continue;
+		}
 		if (got != reply)
 			errx(1, "call %u: %u bytes of %u", i, got, reply);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	s = b.tv_sec - a.tv_sec + (b.tv_nsec - a.tv_nsec) / 1e9;
-	printf("calls %u request %u reply %u seconds %.3f calls/s %.1f\n", nr, size, reply, s,
-	       nr / s);
+	printf("calls %u request %u reply %u seconds %.3f calls/s %.1f repeated %u\n", nr, size,
+	       reply, s, nr / s, repeated);
 }
 
 int main(int argc, char **argv)
@@ -280,9 +293,9 @@ int main(int argc, char **argv)
 	const char *addr = "0.0.0.0";
 	unsigned int nr = 100, size = 100, reply = 100;
 	int port = 7000, opt;
-	bool client = false, server = false;
+	bool client = false, server = false, lossy = false;
 
-	while ((opt = getopt(argc, argv, "sc:a:p:n:q:r:")) != -1) {
+	while ((opt = getopt(argc, argv, "sc:a:p:n:q:r:l")) != -1) {
 		switch (opt) {
 		case 's':
 			server = true;
@@ -306,6 +319,9 @@ int main(int argc, char **argv)
 		case 'r':
 			reply = atoi(optarg);
 			break;
+		case 'l':
+			lossy = true;
+			break;
 		default:
 			errx(2, "the usage is at the top of rxrpc_calls.c");
 		}
@@ -315,6 +331,6 @@ int main(int argc, char **argv)
 	if (server)
 		serve(addr, port);
 	else
-		make_calls(addr, port, nr, size, reply);
+		make_calls(addr, port, nr, size, reply, lossy);
 	return 0;
 }
