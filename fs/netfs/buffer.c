@@ -116,6 +116,52 @@ static size_t netfs_fill_pages(struct netfs_fill *fill, struct page **pages, siz
 	return done;
 }
 
+/* Do the segments that a part of a queue lies in hold the memory of their pieces? */
+static bool netfs_queue_holds_memory(const struct bvecq_pos *start, size_t len)
+{
+	const struct bvecq *bq = start->bq;
+	struct bvecq_pos end = *start;
+
+	bvecq_pos_advance(&end, len, UINT_MAX, NULL);
+	while (bq->mem != BVECQ_MEM_BORROWED || bq->origin) {
+		if (bq == end.bq)
+			return true;
+		bq = bvecq_next(bq);
+	}
+	return false;
+}
+
+/* A reference on a queue does for all that is in it.  Returns 0 if not. */
+static ssize_t netfs_slice_iter(struct iov_iter *iter, size_t max_bytes,
+				unsigned int max_pieces, unsigned int flags, gfp_t gfp,
+				struct bvecq **_bq)
+{
+	struct bvecq_pos pos = {
+		.bq	= iter->bvecq,
+		.slot	= iter->bvecq_slot,
+		.offset	= iter->iov_offset,
+	};
+	struct bvecq *bq;
+
+	if (!netfs_queue_holds_memory(&pos, max_bytes))
+		return 0;
+	bq = bvecq_slice(&pos, max_bytes, max_pieces, gfp);
+	if (IS_ERR(bq))
+		return PTR_ERR(bq) == -ENODATA ? -EIO : PTR_ERR(bq);
+	for (unsigned int i = 0; i < bq->nr_slots; i++) {
+		const struct bio_vec *bv = &bq->bv[i];
+
+		if ((flags & NETFS_EXTRACT_SPLICE) &&
+		    !sendpage_ok(bv->bv_page + (bv->bv_offset >> PAGE_SHIFT))) {
+			bvecq_put(bq);
+			return -EOPNOTSUPP;
+		}
+	}
+	iov_iter_advance(iter, bq->bytes);
+	*_bq = bq;
+	return bq->bytes;
+}
+
 /**
  * netfs_extract_iter - Describe the memory behind an iterator as a bvecq
  * @iter: The iterator; advanced by what was taken
@@ -134,6 +180,8 @@ static size_t netfs_fill_pages(struct netfs_fill *fill, struct page **pages, siz
  *    chain.
  *  - With %NETFS_EXTRACT_REF a reference is taken on each folio instead,
  *    %BVECQ_MEM_PAGE.  Memory of the slab allocator cannot be taken like that.
+ *    From a bvecq that holds its memory a slice is cut instead, which holds it by
+ *    a reference on the queue.
  *  - With %NETFS_EXTRACT_SPLICE memory is refused to which the network could not
  *    take a page reference, should it have to, even if it is borrowed.
  *
@@ -164,6 +212,12 @@ ssize_t netfs_extract_iter(struct iov_iter *iter, size_t max_bytes,
 		return -EINVAL;
 	if (iov_iter_is_discard(iter))
 		return -EOPNOTSUPP;
+	if ((flags & NETFS_EXTRACT_REF) && iov_iter_is_bvecq(iter)) {
+		ssize_t n = netfs_slice_iter(iter, max_bytes, max_pieces, flags, gfp, _bq);
+
+		if (n)
+			return n;
+	}
 
 	if (iov_iter_extract_will_pin(iter))
 		mem = BVECQ_MEM_PIN;
@@ -182,7 +236,7 @@ ssize_t netfs_extract_iter(struct iov_iter *iter, size_t max_bytes,
 		return ret;
 
 	while (taken < max_bytes) {
-		struct page *pages[16], **p = pages;
+		struct page *pages[32], **p = pages;
 		size_t offset, done;
 		ssize_t len;
 

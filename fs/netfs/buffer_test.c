@@ -27,6 +27,7 @@ struct area {
 	u8		*image;		/* A flat copy of that */
 	u8		*scratch;
 	unsigned int	nr_folios;
+	unsigned int	refs;		/* On each folio, while nothing is extracted */
 	struct folio	*folios[MAX_FOLIOS];
 	unsigned long	addr;
 	struct iovec	iov[3];
@@ -127,12 +128,12 @@ static void put_bvecq(void *bq)
 	bvecq_put(bq);
 }
 
-static void make_bvecq(struct area *a)
+static void make_queue(struct area *a, enum bvecq_mem mem)
 {
 	struct bvecq *tail;
 	size_t size = 0;
 
-	tail = bvecq_alloc(3, BVECQ_MEM_BORROWED, GFP_KERNEL);
+	tail = bvecq_alloc(3, mem, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(a->test, tail);
 	a->bvecq = tail;
 	KUNIT_ASSERT_EQ(a->test, 0, kunit_add_action_or_reset(a->test, put_bvecq, tail));
@@ -142,9 +143,22 @@ static void make_bvecq(struct area *a)
 		KUNIT_ASSERT_EQ(a->test, 0,
 				bvecq_append_grow(&tail, folio_page(a->folios[i], 0), len, i,
 						  GFP_KERNEL));
+		if (mem == BVECQ_MEM_PAGE)
+			folio_get(a->folios[i]);
 		size += len;
 	}
 	iov_iter_bvec_queue(&a->iter, ITER_SOURCE, a->bvecq, 0, 0, size);
+}
+
+static void make_bvecq(struct area *a)
+{
+	make_queue(a, BVECQ_MEM_BORROWED);
+}
+
+static void make_held(struct area *a)
+{
+	make_queue(a, BVECQ_MEM_PAGE);
+	a->refs = 2;
 }
 
 static const struct source sources[] = {
@@ -160,6 +174,7 @@ static const struct source sources[] = {
 	{ "xarray", make_xarray, 0, BVECQ_MEM_BORROWED, BVECQ_MEM_PAGE },
 	{ "bvecq", make_bvecq, 0, BVECQ_MEM_BORROWED, BVECQ_MEM_PAGE },
 	{ "bvecq, large folios", make_bvecq, 2, BVECQ_MEM_BORROWED, BVECQ_MEM_PAGE },
+	{ "bvecq, holding its memory", make_held, 0, BVECQ_MEM_BORROWED, BVECQ_MEM_BORROWED },
 };
 
 static void source_desc(const struct source *s, char *desc)
@@ -199,6 +214,7 @@ static struct area *make_area(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, a);
 	a->test = test;
 	a->nr_folios = MAX_FOLIOS;
+	a->refs = 1;
 	for (unsigned int i = 0; i < a->nr_folios; i++) {
 		struct folio *folio = folio_alloc(GFP_KERNEL, s->order);
 
@@ -237,7 +253,7 @@ static struct area *make_area(struct kunit *test)
 static void expect_released(struct area *a)
 {
 	for (unsigned int i = 0; i < a->nr_folios; i++)
-		KUNIT_ASSERT_EQ(a->test, 1, folio_ref_count(a->folios[i]));
+		KUNIT_ASSERT_EQ(a->test, a->refs, folio_ref_count(a->folios[i]));
 	for (unsigned int i = 0; a->addr && i < a->nr_folios; i++) {
 		struct page *page;
 
@@ -411,6 +427,65 @@ static void netfs_extract_user(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
 }
 
+/* A reference on a queue will do, where all of it holds its memory. */
+static void netfs_extract_queue(struct kunit *test)
+{
+	enum { EACH = 4, HELD = 2 * EACH, ALL = 3 * EACH };
+	static const struct {
+		unsigned int	from, to;
+		bool		slice;
+	} parts[] = {
+		{ 0, 1, true }, { 0, HELD, true }, { EACH - 1, EACH + 1, true },
+		{ HELD - 1, HELD + 1, false }, { HELD, HELD + 1, false }, { 0, ALL, false },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++) {
+		unsigned int nr = parts[i].to - parts[i].from;
+		struct bvecq *queue, *tail, *bq;
+		struct folio *folios[ALL];
+		struct iov_iter iter;
+		bool slice;
+
+		/* The last segment borrows. */
+		queue = NULL;
+		for (unsigned int f = 0; f < ALL; f++) {
+			if (f % EACH == 0) {
+				bq = bvecq_alloc(EACH, f < HELD ? BVECQ_MEM_PAGE :
+						 BVECQ_MEM_BORROWED, GFP_KERNEL);
+				KUNIT_ASSERT_NOT_NULL(test, bq);
+				if (queue)
+					bvecq_join(tail, bq);
+				else
+					queue = bq;
+				tail = bq;
+			}
+			folios[f] = folio_alloc(GFP_KERNEL, 0);
+			KUNIT_ASSERT_NOT_NULL(test, folios[f]);
+			folio_get(folios[f]);
+			KUNIT_ASSERT_EQ(test, 0, bvecq_append(tail, folio_page(folios[f], 0),
+							      PAGE_SIZE - 1, 0));
+		}
+
+		iov_iter_bvec_queue(&iter, ITER_SOURCE, queue, 0, 0, ALL * (PAGE_SIZE - 1));
+		iov_iter_advance(&iter, parts[i].from * (PAGE_SIZE - 1));
+		KUNIT_ASSERT_EQ(test, nr * (PAGE_SIZE - 1),
+				netfs_extract_iter(&iter, nr * (PAGE_SIZE - 1), UINT_MAX,
+						   NETFS_EXTRACT_REF, GFP_KERNEL, &bq));
+		slice = bq->origin;
+		KUNIT_EXPECT_EQ_MSG(test, slice, parts[i].slice, "part %u", i);
+
+		/* The queue goes first. */
+		bvecq_put(queue);
+		for (unsigned int f = parts[i].from; f < parts[i].to; f++)
+			KUNIT_EXPECT_GT(test, folio_ref_count(folios[f]), f < HELD ? 1 : 2);
+		bvecq_put(bq);
+		for (unsigned int f = 0; f < ALL; f++) {
+			KUNIT_EXPECT_EQ(test, folio_ref_count(folios[f]), f < HELD ? 1 : 2);
+			folio_put_refs(folios[f], f < HELD ? 1 : 2);
+		}
+	}
+}
+
 /* Memory of the slab allocator can be borrowed, and that is all. */
 static void netfs_extract_slab(struct kunit *test)
 {
@@ -507,6 +582,7 @@ static struct kunit_case netfs_buffer_cases[] = {
 	KUNIT_CASE_PARAM(netfs_extract_contiguous, source_gen_params),
 	KUNIT_CASE_PARAM(netfs_extract_nomem, source_gen_params),
 	KUNIT_CASE(netfs_extract_user),
+	KUNIT_CASE(netfs_extract_queue),
 	KUNIT_CASE(netfs_extract_slab),
 	KUNIT_CASE(netfs_alloc),
 	KUNIT_CASE(netfs_alloc_nomem),

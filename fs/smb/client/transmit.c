@@ -8,7 +8,7 @@
  * lies:
  *
  *	marker | headers | payload | headers | payload ...
- *	`---- netmem ---' page refs  netmem   page refs
+ *	`---- netmem ---'   refs     netmem     refs
  *
  * The packets take no references on any of it.  They hold the chain, until the
  * server has acknowledged them: see Documentation/networking/skb_bvecq.rst.  So it
@@ -226,7 +226,8 @@ static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
  *
  * Payload that is small, that must not change while it is sent, or that the
  * network cannot refer to, is copied behind the headers.  All other is referred
- * to; the message holds a reference on each folio.
+ * to; the message holds a reference on each folio, or on the bvecq that holds the
+ * pins of direct I/O.
  *
  * Context: Process context; may sleep, does not enter a filesystem.
  * Return: 0; -ENOMEM, or -EIO if payload cannot be read.  The message owns what it
