@@ -9,13 +9,15 @@ usage: bench.py smb DIR STOCK-IMAGE PATCHED-IMAGE > smb.json
        bench.py splice DIR UML-IMAGE X86-IMAGE > splice.json
        bench.py rxrpc DIR STOCK-IMAGE PATCHED-IMAGE > rxrpc.json
        bench.py iommu DIR STOCK-IMAGE PATCHED-IMAGE > iommu.json
+       bench.py profile DIR STOCK-IMAGE PATCHED-IMAGE > profile.json
 
 For smb, DIR holds a directory per measured boot, NN-stock or NN-patched, each
 with the fio reports that harness/in-guest/fio-round left and the load that the
 machine was under when it started.  For counters it holds stock and patched,
 each with what harness/in-guest/counters left.  For iter, alloc and splice it holds
 the consoles of a uml and an x86 guest, for rxrpc and iommu what the script of that
-name in harness/in-guest printed on stock and on patched.
+name in harness/in-guest printed on stock and on patched, for profile what perf
+script printed of each round.
 """
 
 import glob
@@ -32,6 +34,8 @@ KINDS = ("stock", "patched")
 MODES = {
     "plain-none": ("plain", "none"),
     "plain-strict": ("plain", "strict"),
+    "plain-4M": ("wsize=4M", "none"),
+    "files-none": ("plain", "none"),
     "sign-none": ("signed", "none"),
     "seal-none": ("sealed", "none"),
 }
@@ -125,7 +129,8 @@ def kernels(images):
 
 
 def fio_jobs(path):
-    """One boot's fio reports: {(mode, cache, rw, bs, jobs): MB/s}."""
+    """One boot's fio reports: {(mode, cache, rw, bs, jobs): MB/s}, or thousands
+    a second if it is files that are created, looked at or deleted."""
     found = {}
     for report, (mode, cache) in MODES.items():
         name = os.path.join(path, report + ".json")
@@ -136,10 +141,12 @@ def fio_jobs(path):
             die(f"{name}: not a fio report: {e}")
         for job in jobs:
             rw, bs, count = job["jobname"].split("-")
-            if job["error"] or not job[rw]["io_bytes"]:
+            done = job["write" if rw.endswith("write") else "read"]
+            if job["error"] or not done["total_ios"]:
                 die(f"{name}: {job['jobname']} failed: error {job['error']}, "
-                    f"{job[rw]['io_bytes']} bytes")
-            found[mode, cache, rw, bs, int(count)] = job[rw]["bw_bytes"] / 1e6
+                    f"{done['total_ios']} operations")
+            found[mode, cache, rw, bs, int(count)] = (
+                done["iops"] / 1e3 if bs == "files" else done["bw_bytes"] / 1e6)
     return found
 
 
@@ -518,10 +525,47 @@ def iommu(path, images):
             "kernels": kernels(images), "rows": rows, "goals": goals}
 
 
+# Where a request begins to be sent.  Patched, the payload is referred to, and the
+# headers are allocated, in the encoder, which is counted as well; stock's buffers
+# for headers are not.
+SENDING = {"stock": {"__smb_send_rqst"},
+           "patched": {"smb_transmit_messages", "smb_message_alloc_request"}}
+
+
+def samples(path, below_any):
+    """Of perf's samples: all of the guest's, and those below a function."""
+    everything = below_these = 0
+    with open(path, encoding="utf-8", errors="replace") as f:
+        for stack in f.read().split("\n\n"):
+            names = {line.split()[1] for line in stack.splitlines()
+                     if len(line.split()) > 1}
+            everything += bool(names)
+            below_these += not below_any.isdisjoint(names)
+    if not below_these:
+        die(f"{path}: no sample below {', '.join(below_any)}")
+    return everything, below_these
+
+
+def profile(path, images):
+    with open(os.path.join(path, "scale"), encoding="ascii") as f:
+        mib, hertz = map(int, f.read().split())
+    rows = [{"what": "all that ran on the host for it"},
+            {"what": "below the client's way of sending"}]
+    for kind in KINDS:
+        found = [samples(name, SENDING[kind])
+                 for name in sorted(glob.glob(os.path.join(path, kind + ".*")))]
+        for i, row in enumerate(rows):
+            row[kind] = statistics.median(n[i] for n in found) / hertz / mib * 1e6
+    return {"benchmark": "profile", "machine": machine(), "mib": mib,
+            "rounds": len(found), "kernels": kernels(images), "rows": rows,
+            "goals": [goal("sending", rows[1]["patched"] / rows[1]["stock"],
+                           "of-stock", "<=", 0.3)]}
+
+
 if __name__ == "__main__":
     measure = {"smb": fio, "counters": counters, "iter": iterators,
                "alloc": alloc, "splice": splice, "rxrpc": rxrpc,
-               "iommu": iommu}
+               "iommu": iommu, "profile": profile}
     if len(sys.argv) != 5 or sys.argv[1] not in measure:
         sys.exit(__doc__)
     json.dump(measure[sys.argv[1]](sys.argv[2], sys.argv[3:]), sys.stdout,
