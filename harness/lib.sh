@@ -198,6 +198,21 @@ suite_download()
 }
 
 #
+# interruptible COMMAND...: a signal ends the command too, and at once: the shell by
+# itself waits for what runs in the foreground.
+interruptible()
+{
+	local child rc
+
+	trap '[ -z "${child-}" ] || { kill "$child"; wait "$child"; } 2>/dev/null; exit 130' INT TERM HUP
+	"$@" &
+	child=$!
+	wait "$child"
+	rc=$?
+	trap - INT TERM HUP
+	return $rc
+}
+
 # TAP. tap_begin FILE; tap_ok/tap_not_ok/tap_skip NAME [DETAIL]...; tap_end.
 # Details become comment lines. tap_end writes the plan and returns non-zero if
 # anything failed. Failures are shown on stderr as they come.
