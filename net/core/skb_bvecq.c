@@ -28,8 +28,11 @@
 #include <linux/socket.h>
 #include <linux/uio.h>
 #include <kunit/visibility.h>
+#include <net/dst.h>
 #include <net/hotdata.h>
+#include <net/ip.h>
 #include <net/skb_bvecq.h>
+#include <net/sock.h>
 #include <trace/events/skb.h>
 
 static struct bvecq *ubuf_bvecq(struct ubuf_info *ubuf)
@@ -173,15 +176,16 @@ static bool skb_can_manage(struct sk_buff *skb, struct ubuf_info *ubuf)
 
 /**
  * skb_splice_bvecq() - add pieces of a queue to a packet
- * @skb: the packet; nobody else has it, and its checksum is left to the device
+ * @skb: the packet; nobody else has it
  * @msg: what bvecq_sendmsg_begin() set up. msg_iter is advanced, and msg_ubuf
  *	moves on with it, by which segments may complete.
  * @maxsize: how many bytes to add at most
  *
- * Pieces that continue the last frag are merged with it. The caller charges the
- * bytes to the socket.
+ * Pieces that continue the last frag are merged with it. With CHECKSUM_NONE their
+ * sum is added to skb->csum, and they must not change any more. The caller charges
+ * the bytes to the socket.
  *
- * Context: the socket is locked.
+ * Context: the socket is locked, or nobody else has the queue of packets.
  *
  * Return: the number of bytes added; -EMSGSIZE if another packet has to be begun,
  * as this one has no frag left, or has frags of another kind; -EIO if the queue is
@@ -245,6 +249,121 @@ ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
 
 	msg->msg_ubuf = &bq->ubuf;
 	skb_len_add(skb, spliced);
+	if (skb->ip_summed == CHECKSUM_NONE && spliced) {
+		int from = skb->len - spliced;
+
+		skb->csum = csum_block_add(skb->csum, skb_checksum(skb, from, spliced, 0), from);
+	}
 	return spliced ?: ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(skb_splice_bvecq);
+
+#ifdef CONFIG_INET
+/**
+ * skb_bvecq_dgram() - decide how a datagram takes a queue
+ * @msg: what was given with MSG_SPLICE_PAGES and a ubuf
+ * @dst: where the datagram goes
+ *
+ * What is encrypted has to be copied anyhow, and needs room behind the data.
+ *
+ * Return: 1 if by skb_append_bvecq(), 0 if by skb_bvecq_getfrag(), -EOPNOTSUPP if it
+ * is no queue.
+ */
+int skb_bvecq_dgram(const struct msghdr *msg, const struct dst_entry *dst)
+{
+	if (!iov_iter_is_bvecq(&msg->msg_iter) || msg->msg_ubuf->ops != &bvecq_ubuf_ops)
+		return -EOPNOTSUPP;
+	return dst->dev->features & NETIF_F_SG && !dst_xfrm(dst) &&
+	       !dst->header_len && !dst->trailer_len;
+}
+
+/**
+ * skb_bvecq_getfrag() - copy a part of a queue, as ip_generic_getfrag() does
+ * @from: the msghdr that bvecq_sendmsg_begin() set up
+ * @to: where to
+ * @offset: in the datagram
+ * @len: how many bytes
+ * @odd: where they are in @skb, for the checksum
+ * @skb: the packet whose checksum they are added to
+ *
+ * Context: process context.
+ *
+ * Return: 0, or -EFAULT if the queue is shorter than msg_iter says.
+ */
+int skb_bvecq_getfrag(void *from, char *to, int offset, int len, int odd,
+		      struct sk_buff *skb)
+{
+	int err = ip_generic_getfrag(from, to, offset, len, odd, skb);
+
+	if (!err)
+		skb_bvecq_copied(from);
+	return err;
+}
+
+/* Add copied bytes, whatever frags the packet has. */
+static ssize_t skb_append_bvecq_copy(struct sock *sk, struct sk_buff *skb, struct msghdr *msg,
+				     size_t maxsize, struct page_frag *pfrag)
+{
+	struct skb_shared_info *shinfo = skb_shinfo(skb);
+	bool merge;
+	int err;
+
+	if (!sk_page_frag_refill(sk, pfrag))
+		return -ENOMEM;
+
+	/* Few large frags instead of many small ones. */
+	if (shinfo->nr_frags == MAX_SKB_FRAGS &&
+	    !skb_can_coalesce(skb, shinfo->nr_frags, pfrag->page, pfrag->offset)) {
+		err = skb_copy_ubufs(skb, sk->sk_allocation);
+		if (err)
+			return err;
+		if (shinfo->nr_frags == MAX_SKB_FRAGS)
+			return -EMSGSIZE;
+	}
+	skb_zcopy_downgrade_managed(skb);
+
+	maxsize = min3(maxsize, iov_iter_count(&msg->msg_iter),
+		       (size_t)pfrag->size - pfrag->offset);
+	err = skb_bvecq_getfrag(msg, page_address(pfrag->page) + pfrag->offset, 0, maxsize,
+				skb->len, skb);
+	if (err)
+		return err;
+
+	merge = skb_can_coalesce(skb, shinfo->nr_frags, pfrag->page, pfrag->offset);
+	if (merge) {
+		skb_frag_size_add(&shinfo->frags[shinfo->nr_frags - 1], maxsize);
+	} else {
+		skb_fill_page_desc(skb, shinfo->nr_frags, pfrag->page, pfrag->offset, maxsize);
+		get_page(pfrag->page);
+	}
+	pfrag->offset += maxsize;
+	skb_len_add(skb, maxsize);
+	return maxsize;
+}
+
+/**
+ * skb_append_bvecq() - add pieces of a queue to a packet that must be filled
+ * @sk: the socket
+ * @skb: the last packet of a datagram
+ * @msg: what bvecq_sendmsg_begin() set up; moved on as by skb_splice_bvecq()
+ * @maxsize: how many bytes to add at most
+ * @pfrag: memory for what has to be copied
+ *
+ * A datagram is cut where its fragments are, and nowhere else. So where frags are of
+ * another kind or too many, bytes are copied. The caller charges them to the socket.
+ *
+ * Context: process context; the socket is locked, or nobody else has the queue of
+ * packets.
+ *
+ * Return: the number of bytes added, or a negative error code, by which the datagram
+ * is lost.
+ */
+ssize_t skb_append_bvecq(struct sock *sk, struct sk_buff *skb, struct msghdr *msg,
+			 size_t maxsize, struct page_frag *pfrag)
+{
+	ssize_t ret = skb_splice_bvecq(skb, msg, maxsize);
+
+	return ret != -EMSGSIZE ? ret : skb_append_bvecq_copy(sk, skb, msg, maxsize, pfrag);
+}
+EXPORT_SYMBOL_IF_KUNIT(skb_append_bvecq);
+#endif /* CONFIG_INET */

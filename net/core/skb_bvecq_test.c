@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * KUnit tests of sending a bvecq without references on its pages: what a packet
- * holds, whatever is done to it, and what a TCP sender is told, over the loopback
- * device.
+ * holds, whatever is done to it, and what a sender is told by TCP and by UDP, over
+ * the loopback device.
  */
 #include <kunit/test.h>
 #include <kunit/visibility.h>
@@ -23,6 +23,7 @@
 #include <net/skb_bvecq.h>
 #include <net/sock.h>
 #include <net/tcp.h>
+#include <net/udp.h>
 
 #define MAX_SEGMENTS	512
 #define WAIT		(10 * HZ)
@@ -384,6 +385,9 @@ static void test_packet_full(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, MAX_SKB_FRAGS, skb_shinfo(skb)->nr_frags);
 	KUNIT_EXPECT_EQ(test, -EMSGSIZE, skb_splice_bvecq(skb, &msg, m->len));
 	expect_content(test, skb, 0);
+	/* The device was not asked to, so it has been summed in as many steps. */
+	KUNIT_EXPECT_EQ(test, csum_fold(skb_checksum(skb, 0, skb->len, 0)),
+			csum_fold(skb->csum));
 	bvecq_sendmsg_end(&msg);
 	KUNIT_EXPECT_EQ(test, 0, m->told);
 	kfree_skb(skb);
@@ -478,8 +482,17 @@ static int lo_up(void)
 	return err;
 }
 
-/* Two TCP sockets, connected over the loopback device. */
-static struct pair *pair_new(struct kunit *test, sa_family_t family)
+static struct socket *socket_new(struct kunit *test, sa_family_t family, int type)
+{
+	struct socket *sock;
+
+	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, family, type, 0, &sock));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action, sock));
+	return sock;
+}
+
+/* Two sockets, of TCP or UDP, connected over the loopback device. */
+static struct pair *pair_new_type(struct kunit *test, sa_family_t family, int type)
 {
 	struct pair *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
 	struct sockaddr_storage addr = { .ss_family = family };
@@ -487,28 +500,35 @@ static struct pair *pair_new(struct kunit *test, sa_family_t family)
 
 	KUNIT_ASSERT_NOT_NULL(test, p);
 	KUNIT_ASSERT_EQ(test, 0, lo_up());
+	listener = socket_new(test, family, type);
+	p->tx = socket_new(test, family, type);
+	KUNIT_ASSERT_EQ(test, 0, kernel_bind(listener, (struct sockaddr_unsized *)&addr,
+					     sizeof(addr)));
+	if (type == SOCK_STREAM)
+		KUNIT_ASSERT_EQ(test, 0, kernel_listen(listener, 1));
+	KUNIT_ASSERT_GT(test, kernel_getsockname(listener, (struct sockaddr *)&addr), 0);
 	if (family == AF_INET)
 		((struct sockaddr_in *)&addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	else
 		((struct sockaddr_in6 *)&addr)->sin6_addr = in6addr_loopback;
-
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, family, SOCK_STREAM, IPPROTO_TCP,
-						  &listener));
-	KUNIT_ASSERT_EQ(test, 0, sock_create_kern(&init_net, family, SOCK_STREAM, IPPROTO_TCP,
-						  &p->tx));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action, p->tx));
-	KUNIT_ASSERT_EQ(test, 0, kernel_bind(listener, (struct sockaddr_unsized *)&addr,
-					     sizeof(addr)));
-	KUNIT_ASSERT_EQ(test, 0, kernel_listen(listener, 1));
-	KUNIT_ASSERT_GT(test, kernel_getsockname(listener, (struct sockaddr *)&addr), 0);
 	KUNIT_ASSERT_EQ(test, 0, kernel_connect(p->tx, (struct sockaddr_unsized *)&addr,
 						sizeof(addr), 0));
-	KUNIT_ASSERT_EQ(test, 0, kernel_accept(listener, &p->rx, 0));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action, p->rx));
-	sock_release(listener);
+	if (type == SOCK_STREAM) {
+		KUNIT_ASSERT_EQ(test, 0, kernel_accept(listener, &p->rx, 0));
+		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action,
+								   p->rx));
+		kunit_release_action(test, release_sock_action, listener);
+	} else {
+		p->rx = listener;
+	}
 	p->tx->sk->sk_sndtimeo = WAIT;
 	p->rx->sk->sk_rcvtimeo = WAIT;
 	return p;
+}
+
+static struct pair *pair_new(struct kunit *test, sa_family_t family)
+{
+	return pair_new_type(test, family, SOCK_STREAM);
 }
 
 static void set_sndbuf(struct pair *p, int bytes)
@@ -556,6 +576,34 @@ static void expect_received(struct kunit *test, struct pair *p, size_t len)
 				return;
 			}
 	}
+}
+
+/* What cannot be without references is copied, and then all the packet has them. */
+static void test_packet_append(struct kunit *test)
+{
+	struct message *m = message_new(test, 4000, 2000, BVECQ_MEM_PAGE);
+	struct message *reused = message_new(test, 4000, 2000, BVECQ_MEM_PAGE);
+	struct sock *sk = pair_new_type(test, AF_INET, SOCK_DGRAM)->tx->sk;
+	struct sk_buff *skb = packet(test, m);
+	struct page_frag pfrag = {};
+	long refs = message_refs(m);
+	struct msghdr msg = {};
+
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, reused->head, 4000, true));
+	KUNIT_EXPECT_EQ(test, 1000, skb_append_bvecq(sk, skb, &msg, 1000, &pfrag));
+	KUNIT_EXPECT_EQ(test, 3000, skb_append_bvecq(sk, skb, &msg, 4000, &pfrag));
+	bvecq_sendmsg_end(&msg);
+	KUNIT_EXPECT_EQ(test, 2, reused->told);
+	KUNIT_EXPECT_EQ(test, 2, reused->copied);
+	KUNIT_EXPECT_EQ(test, 8000, skb->len);
+	KUNIT_EXPECT_FALSE(test, skb_zcopy_managed(skb));
+	KUNIT_EXPECT_GT(test, message_refs(m), refs);
+	KUNIT_EXPECT_GT(test, page_ref_count(pfrag.page), 1);
+	kfree_skb(skb);
+	expect_done(m, false);
+	KUNIT_EXPECT_EQ(test, refs, message_refs(m));
+	KUNIT_EXPECT_EQ(test, 1, page_ref_count(pfrag.page));
+	put_page(pfrag.page);
 }
 
 struct receiver {
@@ -817,6 +865,395 @@ static void test_two_senders(struct kunit *test)
 }
 
 /*
+ * Datagrams
+ */
+
+#define MAX_PARTS	12
+
+static const struct dgram_case {
+	const char	*name;
+	sa_family_t	family;
+	size_t		len;		/* of each part */
+	size_t		piece;
+	const char	*parts;		/* how each is sent: see test_dgram() */
+	unsigned int	mtu;
+	unsigned int	gso;
+	int		err;
+	unsigned int	copied;		/* so many messages were, in part at least */
+	unsigned int	frag_size;	/* IPV6_MTU */
+	bool		apart;		/* each part is a datagram */
+	bool		broadcast;
+	bool		more;		/* MSG_MORE, else UDP_CORK */
+	bool		no_csum;
+	bool		no_sg;
+	bool		reused;
+	bool		zerocopy;	/* MSG_ZEROCOPY, too */
+} dgram_cases[] = {
+	{ "a byte",		AF_INET,  1,     1,     "q" },
+	{ "a byte, IPv6",	AF_INET6, 1,     1,     "q" },
+	{ "MTU",		AF_INET,  1472,  500,   "q", 1500 },
+	{ "MTU, IPv6",		AF_INET6, 1452,  500,   "q", 1500 },
+	{ "software sum",	AF_INET,  1472,  333,   "q", 1500, .no_csum = true },
+	{ "software sum, IPv6",	AF_INET6, 1452,  333,   "q", 1500, .no_csum = true },
+	{ "two fragments",	AF_INET,  1473,  500,   "q", 1500 },
+	{ "two fragments, IPv6", AF_INET6, 1453, 500,   "q", 1500 },
+	{ "64 KiB",		AF_INET,  65507, 30000, "q" },
+	{ "64 KiB, IPv6",	AF_INET6, 65487, 30000, "q" },
+	{ "fragmented",		AF_INET,  65507, 7001,  "q", 1500 },
+	{ "fragmented, IPv6",	AF_INET6, 65527, 7001,  "q", 1500 },
+	{ "not fragmented, IPv6", AF_INET6, 20000, 7001, "q", .frag_size = 1280 },
+	{ "broadcast",		AF_INET,  20000, 7001,  "q", 1500, .broadcast = true, .copied = 1 },
+	{ "fragmented small",	AF_INET,  30001, 101,   "q", 1500 },
+	{ "too long",		AF_INET,  65508, 65508, "q", 1500, .err = -EMSGSIZE },
+	{ "too long, IPv6",	AF_INET6, 65528, 65528, "q", 1500, .err = -EMSGSIZE },
+	{ "too many pieces",	AF_INET,  65507, 201,   "q", .copied = 1 },
+	{ "too many, IPv6",	AF_INET6, 65487, 201,   "q", .copied = 1 },
+	{ "reused",		AF_INET,  20000, 3000,  "q", .reused = true },
+	{ "reused, fragmented",	AF_INET,  65507, 3001,  "q", 1500, .reused = true },
+	{ "reused, IPv6",	AF_INET6, 65487, 3001,  "q", 1500, .reused = true },
+	{ "cannot gather",	AF_INET,  20001, 3001,  "q", 1500, .no_sg = true, .copied = 1 },
+	{ "cannot, IPv6",	AF_INET6, 20001, 3001,  "q", 1500, .no_sg = true, .copied = 1 },
+	{ "zerocopy",		AF_INET,  20001, 3001,  "q", .zerocopy = true },
+	{ "zerocopy, IPv6",	AF_INET6, 20001, 3001,  "q", 1500, .zerocopy = true },
+	{ "apart",		AF_INET,  1801,  701,   "q+++++", 1500, .apart = true },
+	{ "apart, IPv6",	AF_INET6, 1801,  701,   "q+++++", 1500, .apart = true },
+	{ "corked",		AF_INET,  701,   300,   "q+++++" },
+	{ "corked, fragmented",	AF_INET,  701,   300,   "q+++++", 1500 },
+	{ "corked, IPv6",	AF_INET6, 701,   300,   "q+++++", 1500 },
+	{ "to an odd MTU",	AF_INET,  1477,  300,   "q+q+", 1505 },
+	{ "to the MTU, IPv6",	AF_INET6, 726,   300,   "q+q+", 1500 },
+	{ "messages",		AF_INET,  701,   300,   "qqqqq" },
+	{ "messages, fragmented", AF_INET, 701,  300,   "qqqqq", 1500 },
+	{ "messages, IPv6",	AF_INET6, 701,   300,   "qqqqq", 1500 },
+	{ "MSG_MORE",		AF_INET,  701,   300,   "qqq+", .more = true },
+	{ "MSG_MORE, IPv6",	AF_INET6, 701,   300,   "qqq+", 1500, .more = true },
+	{ "mixed",		AF_INET,  701,   300,   "qcsqscsq", .copied = 2 },
+	{ "mixed, fragmented",	AF_INET,  701,   300,   "qcsqscsqq", 1500, .copied = 3 },
+	{ "mixed, IPv6",	AF_INET6, 701,   300,   "cqscqsqc", 1500, .copied = 2 },
+	{ "after a copy",	AF_INET,  1480,  700,   "cq+", 1500 },
+	{ "after a copy, IPv6",	AF_INET6, 1480,  700,   "cq+", 1500 },
+	{ "some reused",	AF_INET,  701,   300,   "qrq+", .copied = 2 },
+	{ "some reused, IPv6",	AF_INET6, 701,   300,   "rq+r", 1500, .copied = 3 },
+	{ "after zerocopy",	AF_INET,  701,   300,   "zq+", .copied = 1 },
+	{ "after zerocopy, IPv6", AF_INET6, 701, 300,   "zzq+", 1500, .copied = 1 },
+	{ "mixed, cannot gather", AF_INET, 701,  300,   "qcsq", 1500, .no_sg = true, .copied = 2 },
+	{ "GSO",		AF_INET,  20001, 3001,  "q", 1500, 1000 },
+	{ "GSO, IPv6",		AF_INET6, 20001, 3001,  "q", 1500, 1000 },
+	{ "GSO, corked",	AF_INET,  2001,  1001,  "q++q+", 1500, 1000 },
+	{ "GSO, software sum",	AF_INET,  20001, 3001,  "q", 1500, 1000, .no_csum = true,
+	  .copied = 1 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(dgram, dgram_cases, name);
+
+struct lo_state {
+	unsigned int		mtu;
+	netdev_features_t	features;
+};
+
+static void lo_set(void *data)
+{
+	const struct lo_state *lo = data;
+
+	rtnl_lock();
+	dev_set_mtu(init_net.loopback_dev, lo->mtu);
+	init_net.loopback_dev->features = lo->features;
+	rtnl_unlock();
+}
+
+/* A loopback device with that MTU that can only do so much. */
+static void lo_make(struct kunit *test, const struct dgram_case *c)
+{
+	struct net_device *dev = init_net.loopback_dev;
+	struct lo_state *was = kunit_kzalloc(test, sizeof(*was), GFP_KERNEL);
+	struct lo_state lo = { c->mtu ?: dev->mtu, dev->features };
+
+	KUNIT_ASSERT_NOT_NULL(test, was);
+	*was = (struct lo_state){ dev->mtu, dev->features };
+	if (c->no_csum)
+		lo.features &= ~(NETIF_F_CSUM_MASK | NETIF_F_GSO_UDP_L4);
+	if (c->no_sg)
+		lo.features &= ~(NETIF_F_SG | NETIF_F_GSO_UDP_L4);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, lo_set, was));
+	lo_set(&lo);
+}
+
+/* Go by the address by which everyone on the device hears it. */
+static void set_broadcast(struct kunit *test, struct pair *p)
+{
+	struct sockaddr_storage addr;
+
+	sock_set_flag(p->tx->sk, SOCK_BROADCAST);
+	KUNIT_ASSERT_GT(test, kernel_getpeername(p->tx, (struct sockaddr *)&addr), 0);
+	((struct sockaddr_in *)&addr)->sin_addr.s_addr = htonl(0x7fffffff);
+	KUNIT_ASSERT_EQ(test, 0, kernel_connect(p->tx, (struct sockaddr_unsized *)&addr,
+						sizeof(addr), 0));
+}
+
+static void set_cork(struct kunit *test, struct pair *p, int on)
+{
+	KUNIT_EXPECT_EQ(test, 0, p->tx->ops->setsockopt(p->tx, SOL_UDP, UDP_CORK,
+							KERNEL_SOCKPTR(&on), sizeof(on)));
+}
+
+/* Each datagram has what it should, from that byte of each message on. */
+static void expect_dgrams(struct kunit *test, struct pair *p, struct message **m, size_t total,
+			  size_t size)
+{
+	u8 *buf = kunit_kmalloc(test, SZ_64K, GFP_KERNEL);
+	size_t from = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	for (size_t at = 0; at < total;) {
+		struct kvec iov = { buf, SZ_64K };
+		struct msghdr msg = {};
+		int n = kernel_recvmsg(p->rx, &msg, &iov, 1, SZ_64K, 0);
+
+		KUNIT_ASSERT_EQ(test, min(size, total - at), n);
+		for (int i = 0; i < n; i++, at++) {
+			if (at - from == (*m)->len) {
+				from = at;
+				m++;
+			}
+			if (buf[i] != pattern(at - from)) {
+				KUNIT_FAIL(test, "byte %zu is %02x, not %02x", at, buf[i],
+					   pattern(at - from));
+				return;
+			}
+		}
+	}
+}
+
+/* Whoever had references has let go of them. */
+static void expect_refs(struct message *m, long refs)
+{
+	for (int i = 0; i < 100 && message_refs(m) != refs; i++)
+		msleep(20);
+	KUNIT_EXPECT_EQ(m->test, refs, message_refs(m));
+}
+
+/*
+ * A datagram of parts: a queue (q; reused: r) and what follows of it (+), or what is
+ * copied (c), sent with MSG_ZEROCOPY (z) or spliced with page references (s). What
+ * waits in the socket has no page references, unless it is in one packet with others;
+ * each message is done before anyone reads it; and what arrives is what was sent.
+ */
+static void test_dgram(struct kunit *test)
+{
+	const struct dgram_case *c = test->param_value;
+	size_t nr = strlen(c->parts), total = nr * c->len;
+	struct message *m[MAX_PARTS] = {}, *queued[MAX_PARTS] = {};
+	unsigned int nr_m = 0, nr_q = 0, copied = 0;
+	bool mixed = c->copied || strpbrk(c->parts, "csz");
+	bool cork = nr > 1 && !c->more && !c->apart;
+	long refs[MAX_PARTS];
+	struct pair *p;
+
+	KUNIT_ASSERT_LE(test, nr, MAX_PARTS);
+	KUNIT_ASSERT_EQ(test, 0, lo_up());
+	lo_make(test, c);
+	p = pair_new_type(test, c->family, SOCK_DGRAM);
+	udp_sk(p->tx->sk)->gso_size = c->gso;
+	if (c->frag_size)
+		inet6_sk(p->tx->sk)->frag_size = c->frag_size;
+	if (c->broadcast)
+		set_broadcast(test, p);
+	if (strchr(c->parts, 'z'))
+		sock_set_flag(p->tx->sk, SOCK_ZEROCOPY);
+	if (cork)
+		set_cork(test, p, 1);
+
+	for (const char *part = c->parts; *part;) {
+		size_t follow = strspn(part + 1, "+"), len = (1 + follow) * c->len;
+		/* A kvec and a bvec are one piece. */
+		struct message *n = message_new(test, len, strchr("qr", *part) ? c->piece : len,
+						mixed ? BVECQ_MEM_PAGE : BVECQ_MEM_NETMEM);
+		struct msghdr msg = {};
+		struct kvec iov;
+
+		m[nr_m++] = n;
+		switch (*part) {
+		case 'z':
+			msg.msg_flags = MSG_ZEROCOPY;
+			fallthrough;
+		case 'c':
+			iov = (struct kvec){ bvec_virt(n->head->bv), len };
+			KUNIT_EXPECT_EQ(test, len, kernel_sendmsg(p->tx, &msg, &iov, 1, len));
+			part++;
+			continue;
+		case 's':
+			msg.msg_flags = MSG_SPLICE_PAGES;
+			iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, n->head->bv, 1, len);
+			KUNIT_EXPECT_EQ(test, len, sock_sendmsg(p->tx, &msg));
+			part++;
+			continue;
+		}
+
+		queued[nr_q] = n;
+		n->scribble = c->reused || *part == 'r';
+		refs[nr_q++] = message_refs(n);
+		KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, n->head, len, n->scribble));
+		for (part++, follow++; follow; part += *part == '+', follow--) {
+			if (c->zerocopy)
+				msg.msg_flags |= MSG_ZEROCOPY;
+			msg.msg_flags &= ~MSG_MORE;
+			if (c->more && (follow > 1 || *part))
+				msg.msg_flags |= MSG_MORE;
+			msg.msg_iter.count = c->len;
+			KUNIT_EXPECT_EQ(test, c->err ?: c->len, sock_sendmsg(p->tx, &msg));
+			/* What is refused is left alone. */
+			KUNIT_EXPECT_EQ(test, c->err ? c->len : 0, msg_data_left(&msg));
+		}
+		bvecq_sendmsg_end(&msg);
+	}
+
+	for (int i = 0; i < nr_q && cork && !mixed; i++) {
+		KUNIT_EXPECT_EQ(test, refs[i], message_refs(queued[i]));
+		KUNIT_EXPECT_EQ(test, 0, queued[i]->told);
+	}
+	if (cork)
+		set_cork(test, p, 0);
+
+	for (int i = 0; i < nr_q; i++) {
+		struct message *n = queued[i];
+
+		KUNIT_EXPECT_GT(test, wait_event_timeout(n->wait, READ_ONCE(n->told) == n->nr,
+							 WAIT), 0);
+		KUNIT_EXPECT_EQ(test, n->len, n->bytes);
+		copied += !!n->copied;
+	}
+	if (!c->reused)
+		KUNIT_EXPECT_EQ(test, c->copied, copied);
+	if (!c->err)
+		expect_dgrams(test, p, m, total, c->apart ? c->len : c->gso ?: total);
+	for (int i = 0; i < nr_q; i++)
+		expect_refs(queued[i], refs[i]);
+	KUNIT_EXPECT_EQ(test, 0, sk_wmem_alloc_get(p->tx->sk));
+}
+
+/* What the socket has no room for at once is left alone. */
+static void test_dgram_again(struct kunit *test)
+{
+	struct message *m = message_new(test, 10000, 3000, BVECQ_MEM_PAGE);
+	struct pair *p = pair_new_type(test, AF_INET, SOCK_DGRAM);
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
+	struct sock *sk = p->tx->sk;
+	int room = READ_ONCE(sk->sk_sndbuf);
+
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, m->len, false));
+	refcount_add(room, &sk->sk_wmem_alloc);
+	KUNIT_EXPECT_EQ(test, -EAGAIN, sock_sendmsg(p->tx, &msg));
+	KUNIT_EXPECT_FALSE(test, refcount_sub_and_test(room, &sk->sk_wmem_alloc));
+	KUNIT_EXPECT_EQ(test, m->len, msg_data_left(&msg));
+	KUNIT_EXPECT_EQ(test, 0, m->told);
+	KUNIT_EXPECT_EQ(test, m->len, sock_sendmsg(p->tx, &msg));
+	bvecq_sendmsg_end(&msg);
+	expect_done(m, false);
+	expect_dgrams(test, p, &m, m->len, m->len);
+}
+
+/* There is nobody any more. */
+static void lose_receiver(struct kunit *test, struct pair *p)
+{
+	kunit_release_action(test, release_sock_action, p->rx);
+	set_cork(test, p, 0);
+}
+
+/* He has no room for another one. */
+static void lose_full(struct kunit *test, struct pair *p)
+{
+	struct message *m = message_new(test, 10000, 1001, BVECQ_MEM_PAGE);
+	long refs = message_refs(m);
+
+	WRITE_ONCE(p->rx->sk->sk_rcvbuf, 0);
+	set_cork(test, p, 0);
+	KUNIT_EXPECT_EQ(test, m->len, send_message(p, m, 0, false));
+	expect_done(m, false);
+	expect_refs(m, refs);
+	kunit_release_action(test, release_sock_action, p->rx);
+}
+
+/* What is appended makes it too long. */
+static void lose_append(struct kunit *test, struct pair *p)
+{
+	struct message *m = message_new(test, 65000, 65000, BVECQ_MEM_PAGE);
+
+	KUNIT_EXPECT_EQ(test, -EMSGSIZE, send_message(p, m, 0, false));
+	KUNIT_EXPECT_EQ(test, 1, m->told);
+	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&p->tx->sk->sk_write_queue));
+}
+
+static void lose_sender(struct kunit *test, struct pair *p)
+{
+	kunit_release_action(test, release_sock_action, p->tx);
+}
+
+/* The sender has no memory for another fragment. */
+static void lose_memory(struct kunit *test, struct pair *p)
+{
+	struct message *m = message_new(test, 20000, 7000, BVECQ_MEM_PAGE);
+
+	set_sndbuf(p, 4000);
+	KUNIT_EXPECT_EQ(test, -ENOBUFS, send_message(p, m, 0, false));
+	KUNIT_EXPECT_EQ(test, m->nr, m->told);
+	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&p->tx->sk->sk_write_queue));
+}
+
+/* What is appended is held by another ubuf. */
+static void lose_zerocopy(struct kunit *test, struct pair *p)
+{
+	struct msghdr msg = { .msg_flags = MSG_ZEROCOPY };
+	u8 c = 0;
+	struct kvec iov = { &c, 1 };
+
+	sock_set_flag(p->tx->sk, SOCK_ZEROCOPY);
+	KUNIT_EXPECT_EQ(test, -ENOBUFS, kernel_sendmsg(p->tx, &msg, &iov, 1, 1));
+	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&p->tx->sk->sk_write_queue));
+}
+
+static const struct lost_case {
+	const char	*name;
+	sa_family_t	family;
+	void		(*lose)(struct kunit *test, struct pair *p);
+} lost_cases[] = {
+	{ "no receiver",	AF_INET,  lose_receiver },
+	{ "no receiver, IPv6",	AF_INET6, lose_receiver },
+	{ "no room",		AF_INET,  lose_full },
+	{ "no room, IPv6",	AF_INET6, lose_full },
+	{ "append",		AF_INET,  lose_append },
+	{ "append, IPv6",	AF_INET6, lose_append },
+	{ "zerocopy",		AF_INET,  lose_zerocopy },
+	{ "zerocopy, IPv6",	AF_INET6, lose_zerocopy },
+	{ "no memory",		AF_INET,  lose_memory },
+	{ "no memory, IPv6",	AF_INET6, lose_memory },
+	{ "sender",		AF_INET,  lose_sender },
+	{ "sender, IPv6",	AF_INET6, lose_sender },
+};
+
+KUNIT_ARRAY_PARAM_DESC(lost, lost_cases, name);
+
+/* However a datagram is lost, what was in it comes back. */
+static void test_dgram_lost(struct kunit *test)
+{
+	static const struct dgram_case fragments = { .mtu = 1500 };
+	const struct lost_case *c = test->param_value;
+	struct message *m = message_new(test, 10000, 1001, BVECQ_MEM_PAGE);
+	long refs = message_refs(m);
+	struct pair *p;
+
+	KUNIT_ASSERT_EQ(test, 0, lo_up());
+	lo_make(test, &fragments);
+	p = pair_new_type(test, c->family, SOCK_DGRAM);
+	set_cork(test, p, 1);
+	KUNIT_EXPECT_EQ(test, m->len, send_message(p, m, 0, false));
+	KUNIT_EXPECT_EQ(test, 0, m->told);
+	KUNIT_EXPECT_EQ(test, refs, message_refs(m));
+	c->lose(test, p);
+	expect_done(m, false);
+	expect_refs(m, refs);
+}
+
+/*
  * The contract
  */
 
@@ -859,8 +1296,10 @@ static const struct refuse_case {
 } refuse_cases[] = {
 	{ "UNIX stream",	AF_UNIX,    SOCK_STREAM, 0 },
 	{ "UNIX datagram",	AF_UNIX,    SOCK_DGRAM,  0 },
-	{ "UDP",		AF_INET,    SOCK_DGRAM,  IPPROTO_UDP },
 	{ "raw",		AF_INET,    SOCK_RAW,    IPPROTO_UDP },
+	{ "raw, IPv6",		AF_INET6,   SOCK_RAW,    IPPROTO_UDP },
+	{ "ping",		AF_INET,    SOCK_DGRAM,  IPPROTO_ICMP },
+	{ "L2TP",		AF_INET,    SOCK_DGRAM,  IPPROTO_L2TP },
 	{ "MPTCP",		AF_INET,    SOCK_STREAM, IPPROTO_MPTCP },
 	{ "KCM",		AF_KCM,     SOCK_DGRAM,  0 },
 	{ "netlink",		AF_NETLINK, SOCK_RAW,    0 },
@@ -887,11 +1326,22 @@ static void test_refuse(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, m->told);
 }
 
-/* A protocol that is laid over TCP (kTLS, a sockmap) clears SOCK_SUPPORT_ZC. */
+static const struct takes_case {
+	const char	*name;
+	int		type;
+} takes_cases[] = {
+	{ "TCP",	SOCK_STREAM },
+	{ "UDP",	SOCK_DGRAM },
+};
+
+KUNIT_ARRAY_PARAM_DESC(takes, takes_cases, name);
+
+/* A protocol that is laid over another one (kTLS, a sockmap) clears SOCK_SUPPORT_ZC. */
 static void test_refuse_layered(struct kunit *test)
 {
+	const struct takes_case *c = test->param_value;
 	struct message *m = message_new(test, 1000, 1000, BVECQ_MEM_PAGE);
-	struct pair *p = pair_new(test, AF_INET);
+	struct pair *p = pair_new_type(test, AF_INET, c->type);
 
 	sock_replace_proto(p->tx->sk, READ_ONCE(p->tx->sk->sk_prot));
 	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, send_message(p, m, 0, false));
@@ -901,8 +1351,9 @@ static void test_refuse_layered(struct kunit *test)
 /* An iterator of another kind has no segments to complete. */
 static void test_refuse_iter(struct kunit *test)
 {
+	const struct takes_case *c = test->param_value;
 	struct message *m = message_new(test, 1000, 1000, BVECQ_MEM_PAGE);
-	struct pair *p = pair_new(test, AF_INET);
+	struct pair *p = pair_new_type(test, AF_INET, c->type);
 	struct msghdr msg = {};
 
 	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, 1000, false));
@@ -916,18 +1367,22 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_slab),
 	KUNIT_CASE(test_busy),
 	KUNIT_CASE_PARAM(test_refuse, refuse_gen_params),
-	KUNIT_CASE(test_refuse_layered),
-	KUNIT_CASE(test_refuse_iter),
+	KUNIT_CASE_PARAM(test_refuse_layered, takes_gen_params),
+	KUNIT_CASE_PARAM(test_refuse_iter, takes_gen_params),
 	KUNIT_CASE_PARAM(test_packet, packet_gen_params),
 	KUNIT_CASE(test_packet_full),
 	KUNIT_CASE(test_packet_pages),
 	KUNIT_CASE(test_packet_mixed),
+	KUNIT_CASE(test_packet_append),
 	KUNIT_CASE_PARAM(test_stream, stream_gen_params),
 	KUNIT_CASE(test_queued),
 	KUNIT_CASE(test_turns),
 	KUNIT_CASE_SLOW(test_progress),
 	KUNIT_CASE_PARAM(test_end, end_gen_params),
 	KUNIT_CASE(test_two_senders),
+	KUNIT_CASE_PARAM(test_dgram, dgram_gen_params),
+	KUNIT_CASE(test_dgram_again),
+	KUNIT_CASE_PARAM(test_dgram_lost, lost_gen_params),
 	{}
 };
 

@@ -11,11 +11,14 @@
  *	-t NETNS  -r NETNS  -a ADDRESS	the sender's namespace, the receiver's, and
  *					where he listens
  *	-n BYTES  -m BYTES  -s BYTES	how much in all, a message, a segment
+ *	-p				a message is a UDP datagram, not a part of a
+ *					TCP stream; each is read before the next one
  *	-b BYTES			SO_SNDBUF
  *	-e read|reset|close|stuck	how it ends: the receiver reads it all, or
  *					resets the connection; the sender closes
  *					what he cannot send; or resets it
  *	-u BYTE				what is between sets some bytes to this
+ *	-y				all datagrams are copied, else none is
  *	-k				send TLS records, to a receiver with kTLS
  *	-c DEVICE			capture packets there
  *	-d TUN				forward packets between such a device in
@@ -76,6 +79,8 @@ static int		cfg_sndbuf;
 static int		cfg_mangled = -1;
 static bool		cfg_tls;
 static bool		cfg_sendfile;
+static bool		cfg_udp;
+static bool		cfg_copied;
 static enum ending	cfg_ending = READ;
 
 static unsigned char	*plain;		/* what the receiver gets */
@@ -84,6 +89,7 @@ static size_t		wire_len;
 static size_t		received;
 static size_t		mangled;
 static sem_t		sender_finished;
+static sem_t		datagram_read;
 
 /* Wherever something is set to that byte, it shows. */
 static void make_content(void)
@@ -146,12 +152,12 @@ static void reset(int fd)
 
 static int start_listener(const char *addr, struct sockaddr_in *sin)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, cfg_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 	socklen_t len = sizeof(*sin);
 
 	*sin = (struct sockaddr_in){ .sin_family = AF_INET };
 	if (fd < 0 || inet_pton(AF_INET, addr, &sin->sin_addr) != 1 ||
-	    bind(fd, (struct sockaddr *)sin, len) || listen(fd, 1) ||
+	    bind(fd, (struct sockaddr *)sin, len) || (!cfg_udp && listen(fd, 1)) ||
 	    getsockname(fd, (struct sockaddr *)sin, &len))
 		err(1, "%s", addr);
 	set_timeout(fd, SO_RCVTIMEO, TIMEOUT);
@@ -160,7 +166,7 @@ static int start_listener(const char *addr, struct sockaddr_in *sin)
 
 static int start_connection(const struct sockaddr_in *sin)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, cfg_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 
 	if (fd < 0 || connect(fd, (const struct sockaddr *)sin, sizeof(*sin)))
 		err(1, "connect");
@@ -208,7 +214,7 @@ static void make_records(void)
 static void *receive(void *listener)
 {
 	size_t stop = cfg_ending == RESET ? cfg_len / 4 : SIZE_MAX;
-	int fd = accept(*(int *)listener, NULL, NULL);
+	int fd = cfg_udp ? *(int *)listener : accept(*(int *)listener, NULL, NULL);
 	static unsigned char buf[65536];
 	ssize_t n = 0;
 
@@ -230,6 +236,11 @@ static void *receive(void *listener)
 			errx(1, "received more than was sent");
 		check("received", buf, plain, received, n);
 		received += n;
+		if (!cfg_udp)
+			continue;
+		sem_post(&datagram_read);
+		if (received == cfg_len)
+			break;
 	}
 	if (n < 0)
 		err(1, "nothing came after %zu bytes", received);
@@ -357,6 +368,8 @@ static bool send_all(int sender, int sock, int file, const unsigned char *conten
 				err(1, "send");
 			return false;
 		}
+		if (cfg_udp)
+			sem_wait(&datagram_read);
 	}
 	return true;
 }
@@ -377,6 +390,8 @@ static void wait_done(int sender)
 		errx(1, "%u segments were done out of order", told.disorder);
 	if (cfg_ending == READ && (told.sent != wire_len || told.bytes != wire_len))
 		errx(1, "%llu bytes were sent, %llu done", told.sent, told.bytes);
+	if (cfg_udp && told.copied != (cfg_copied ? told.segments : 0))
+		errx(1, "%u segments of %u were copied", told.copied, told.segments);
 	/* One message that the socket has no room for. */
 	if (cfg_ending == READ && cfg_sndbuf && !cfg_message && told.early < told.segments / 2)
 		errx(1, "%u segments of %u were done early", told.early, told.segments);
@@ -407,7 +422,7 @@ static void parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "a:b:c:d:e:fkm:n:r:s:t:u:")) != -1) {
+	while ((c = getopt(argc, argv, "a:b:c:d:e:fkm:n:pr:s:t:u:y")) != -1) {
 		switch (c) {
 		case 'a':
 			cfg_addr = optarg;
@@ -438,6 +453,9 @@ static void parse(int argc, char **argv)
 		case 'n':
 			cfg_len = strtoul(optarg, NULL, 0);
 			break;
+		case 'p':
+			cfg_udp = true;
+			break;
 		case 'r':
 			cfg_netns[1] = optarg;
 			break;
@@ -449,6 +467,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'u':
 			cfg_mangled = strtoul(optarg, NULL, 0);
+			break;
+		case 'y':
+			cfg_copied = true;
 			break;
 		default:
 			errx(1, "see the source for the options");
@@ -497,6 +518,7 @@ int main(int argc, char **argv)
 		err(1, "mmap");
 
 	sem_init(&sender_finished, 0, 0);
+	sem_init(&datagram_read, 0, 0);
 	if (pthread_create(&receiver, NULL, receive, &listener))
 		errx(1, "no thread");
 	sock = start_connection(&sin);
@@ -518,7 +540,7 @@ int main(int argc, char **argv)
 		close(sock);
 		check_file(content);
 		drop_pages(file, content);
-	} else if (shutdown(sock, SHUT_WR) && cfg_ending == READ) {
+	} else if (!cfg_udp && shutdown(sock, SHUT_WR) && cfg_ending == READ) {
 		err(1, "shutdown");
 	}
 	sem_post(&sender_finished);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A kernel sender, the page cache of a file, and TCP without page references.
+# A kernel sender, the page cache of a file, and TCP and UDP without page references.
 #
 # Whatever is between the two ends, over lo and over veth: what arrives is what was
 # sent, or what has been made of it on the way; and the file stays what it was.
@@ -10,12 +10,13 @@
 #
 # An argument is a pattern of the cases to run.
 #
-# shellcheck disable=SC2154,SC2317
+# shellcheck disable=SC2086,SC2154,SC2317
 
 source "$(dirname "$(readlink -e "${BASH_SOURCE[0]}")")/lib.sh"
 
 SEND="$(dirname "$(readlink -e "${BASH_SOURCE[0]}")")/skb_bvecq"
 PATTERN=${1:-*}
+PROTO=tcp
 RET=0
 
 cleanup()
@@ -80,7 +81,7 @@ esp()
 		ip -n "$ns" xfrm state add src "$src" dst "$dst" proto esp spi 1 \
 			mode transport replay-window 1024 flag esn "$@" || return
 	done
-	ip -n "$tx" xfrm policy add src "$src" dst "$dst" proto tcp dir out \
+	ip -n "$tx" xfrm policy add src "$src" dst "$dst" proto "$PROTO" dir out \
 		tmpl src "$src" dst "$dst" proto esp mode transport
 }
 
@@ -166,6 +167,54 @@ read_only()
 
 read_only "$tx" lo 127.0.0.1 "$tx" lo 127.0.0.1
 read_only "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2
+
+#
+# Datagrams: in one packet, in two, and in many, with room for ESP; and where the
+# device cannot sum, or not gather, or all is encrypted.
+#
+# udp NAME COPIED WHERE...: WHERE is as for read_only(), and COPIED -y if so
+udp()
+{
+	local name=$1 copied=$2 size
+
+	shift 2
+	for size in 1000 1473 65000; do
+		wanted "udp:$name:$size" || continue
+		run "udp:$name:$size" -p -t "$1" -r "$4" -a "$6" -n $((size * 10)) -m "$size" \
+			-s 7001 $copied
+	done
+}
+
+udp_veth() { udp "$1" "$2" "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2; }
+
+udp_without()
+{
+	command -v ethtool >/dev/null || RET=$ksft_skip
+	ip netns exec "$tx" ethtool -K veth0 "$1" off >/dev/null
+	udp_veth "no-$1" "$2"
+	ip netns exec "$tx" ethtool -K veth0 "$1" on >/dev/null
+}
+
+udp_esp()
+{
+	PROTO=udp
+	"between_$1" "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2 || RET=$ksft_skip
+	udp_veth "$1" -y
+	if wanted "udp:$1:encrypted"; then
+		esp_used
+		check_err $? "nothing was encrypted"
+		log_test "udp:$1:encrypted"
+	fi
+	nothing_between
+	PROTO=tcp
+}
+
+udp lo '' "$tx" lo 127.0.0.1 "$tx" lo 127.0.0.1
+udp_veth veth ''
+udp_without tx ''
+udp_without sg -y
+udp_esp esp_gcm
+udp_esp esp_cbc
 
 #
 # Through user space
