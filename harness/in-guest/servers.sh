@@ -8,6 +8,7 @@
 #   ksmbd_kill, ksmbd_run     the same for ksmbd: hard shutdown, start
 #   rdma_start                ksmbd over SMB Direct, on a software RDMA device; SRV_IP has
 #                             to be set, to an address that is not local yet
+#   interfaces_up             before it starts, a server gets addresses for multichannel
 #   server_stop
 #   smb_mount VERS [OPTS] [DIR]
 #
@@ -64,6 +65,18 @@ _ksmbd_tool() {
 	_srv_die "$tool is missing: run harness/install"
 }
 
+# Addresses for multichannel, which servers offer that are started later.  Dummies
+# will do: the server tells the client of any but lo.
+interfaces_up() {
+	local i
+	for i in 1 2; do
+		ip link add mc$i type dummy && ip link set mc$i addrgenmode none &&
+			ip addr add 10.9.1.$i/32 dev mc$i &&
+			ip addr add fd09::$i/128 dev mc$i nodad && ip link set mc$i up || return
+	done
+	SRV_INTERFACES=1
+}
+
 ksmbd_run() {
 	_ksmbd_tool ksmbd.mountd -c "$SRV_STATE/ksmbd.conf" -u "$SRV_STATE/ksmbdpwd.db" \
 		> "$SRV_STATE/mountd.log" 2>&1 || { cat "$SRV_STATE/mountd.log" >&2; return 1; }
@@ -84,6 +97,7 @@ ksmbd_start() {
 		smb2 max read = 4MB
 		smb2 max write = 4MB
 		tcp port = 445
+		${SRV_INTERFACES:+server multi channel support = yes}
 	[s]
 		path = $SRV
 		read only = no
@@ -164,6 +178,8 @@ samba_start() {
 		min receivefile size = 0
 		ea support = yes
 		store dos attributes = yes
+		server multi channel support = yes
+		${SRV_INTERFACES:+interfaces = 10.9.1.1 10.9.1.2 fd09::1 fd09::2}
 	[s]
 		path = $SRV
 		read only = no
