@@ -832,8 +832,10 @@ EXPORT_SYMBOL(netmem_alloc_dst);
  * least PAGE_SIZE long, but for the last one. With the last reference on a
  * segment its fragments are freed.
  *
- * The reserve of netmem_alloc_gfp() stands behind the memory if @len is at
- * most PAGE_SIZE: whoever needs many pages might wait for his own.
+ * If @len is at most PAGE_SIZE, the reserve of netmem_alloc_gfp() stands behind
+ * the memory and that of bvecq_alloc_reserved() behind the segment, so that the
+ * allocation does not fail if @gfp allows direct reclaim. Whoever needs many
+ * pages might wait for his own.
  *
  * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
  * allows direct reclaim. The caller holds a reference on @sk.
@@ -860,8 +862,11 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 	if (len > INT_MAX)
 		return ERR_PTR(-EMSGSIZE);
 
-	head = bvecq_alloc(DIV_ROUND_UP(len, NETMEM_FRAG_MAX), BVECQ_MEM_NETMEM,
-			   gfp & ~__GFP_ZERO);
+	if (reserve)
+		head = bvecq_alloc_reserved(BVECQ_MEM_NETMEM, gfp & ~__GFP_ZERO);
+	else
+		head = bvecq_alloc(DIV_ROUND_UP(len, NETMEM_FRAG_MAX),
+				   BVECQ_MEM_NETMEM, gfp & ~__GFP_ZERO);
 	if (!head)
 		goto nomem;
 	head->free_bv = netmem_free;

@@ -1012,13 +1012,17 @@ static void netmem_test_nomem_reserve(struct kunit *test)
 	nr = netmem_use_up(test, bv);
 	for (unsigned int n = 1; n <= 8; n++) {
 		struct bio_vec more[4];
+		struct bvecq *chain;
 
 		kunit_fail_nth(n);
+		chain = netmem_alloc_bvecq(NULL, PAGE_SIZE, 0, GFP_NOFS);
 		for (int i = 0; i < ARRAY_SIZE(more); i++)
 			KUNIT_EXPECT_EQ(test, 0,
 					netmem_alloc_gfp(NULL, PAGE_SIZE, 1, 0,
 							 GFP_NOFS, &more[i]));
 		kunit_fail_nth(0);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(chain));
+		bvecq_put(chain);
 		netmem_free_bulk(more, ARRAY_SIZE(more));
 		KUNIT_EXPECT_TRUE(test, mempool_is_saturated(&netmem_reserve));
 	}

@@ -14,18 +14,9 @@
  *		ns=TIME sender_ns=CPU
  *
  * for each: the time that passed, and the CPU time of the sender.
- *
- * For tests, and without a receiver of its own:
- *
- *	echo "FD BYTES FIRST" > /sys/module/skb_bvecq_bench/parameters/send
- *
- * sends one message of netmem_alloc()'s fragments through the writer's own socket.
- * Its 32-bit words, little-endian, count up from FIRST. It does not wait: if the
- * socket has no room that is -EAGAIN, and some may have been sent.
  */
 #include <linux/bvecq.h>
 #include <linux/completion.h>
-#include <linux/file.h>
 #include <linux/in.h>
 #include <linux/inetdevice.h>
 #include <linux/kthread.h>
@@ -37,7 +28,6 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 #include <net/net_namespace.h>
-#include <net/netmem_alloc.h>
 #include <net/skb_bvecq.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -283,60 +273,6 @@ static const struct kernel_param_ops run_ops = { .set = run_set };
 
 module_param_cb(run, &run_ops, NULL, 0200);
 MODULE_PARM_DESC(run, "send: DEVICE DEVICE BYTES read|discard MIB");
-
-static void count_words(struct bvecq *bq, u32 word)
-{
-	for (; bq; bq = bvecq_next(bq)) {
-		for (unsigned int i = 0; i < bvecq_nr_slots(bq); i++) {
-			__le32 *p = bvec_virt(&bq->bv[i]);
-
-			for (unsigned int n = bq->bv[i].bv_len / sizeof(*p); n; n--)
-				*p++ = cpu_to_le32(word++);
-		}
-	}
-}
-
-static int send_words(struct socket *sock, unsigned int bytes, u32 first)
-{
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
-	struct bvecq *bq;
-	int n;
-
-	bq = netmem_alloc_bvecq(sock->sk, bytes, 0, GFP_KERNEL);
-	if (IS_ERR(bq))
-		return PTR_ERR(bq);
-	count_words(bq, first);
-	n = bvecq_sendmsg_begin(&msg, bq, bytes, false);
-	if (n < 0)
-		goto out;
-	while (n >= 0 && msg_data_left(&msg))
-		n = sock_sendmsg(sock, &msg);
-	bvecq_sendmsg_end(&msg);
-out:
-	bvecq_put(bq);
-	return min(n, 0);
-}
-
-static int send_set(const char *val, const struct kernel_param *kp)
-{
-	unsigned int fd, bytes, first;
-	struct socket *sock;
-	int err;
-
-	if (sscanf(val, "%u %u %u", &fd, &bytes, &first) != 3 || !bytes || bytes % 4)
-		return -EINVAL;
-	sock = sockfd_lookup(fd, &err);
-	if (!sock)
-		return err;
-	err = send_words(sock, bytes, first);
-	sockfd_put(sock);
-	return err;
-}
-
-static const struct kernel_param_ops send_ops = { .set = send_set };
-
-module_param_cb(send, &send_ops, NULL, 0200);
-MODULE_PARM_DESC(send, "send words that count, for tests: FD BYTES FIRST");
 
 MODULE_DESCRIPTION("Benchmark of sending a bvecq");
 MODULE_LICENSE("GPL");

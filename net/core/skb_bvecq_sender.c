@@ -8,7 +8,12 @@
  *
  * to have so many bytes of his memory sent through a socket of his, without page
  * references, as a queue whose segments have SEGMENT bytes each. Where the memory
- * is a shared mapping of a file, that is the page cache. The write returns as
+ * is a shared mapping of a file, that is the page cache. Or
+ *
+ *	SOCKET netmem BYTES FIRST
+ *
+ * for memory of netmem_alloc(), filled with 32-bit words, little-endian, that count
+ * up from FIRST; this does not wait for room in the socket. The write returns as
  * sock_sendmsg() does. Reading gives what became of all messages so far:
  *
  *	sent BYTES segments N done N early N bytes BYTES copied N disorder N
@@ -26,6 +31,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uio.h>
+#include <net/netmem_alloc.h>
 #include <net/skb_bvecq.h>
 
 /* For an open file, and each of its segments that the network has. */
@@ -97,48 +103,69 @@ static int fill_segment(struct bvecq *bq, unsigned long *addr, size_t left)
 	return err;
 }
 
-static struct bvecq *make_queue(struct message *m, unsigned long addr, size_t bytes,
-				size_t segment)
+static struct bvecq *pin_memory(unsigned long addr, size_t bytes, size_t segment)
 {
-	struct sender *s = m->sender;
 	struct bvecq *head = NULL, *tail = NULL;
 
 	for (size_t part; bytes; bytes -= part) {
 		struct bvecq *bq;
-		int err;
+		int err = -ENOMEM;
 
 		part = min(bytes, segment);
 		bq = bvecq_alloc(part / PAGE_SIZE + 2, BVECQ_MEM_PIN, GFP_KERNEL);
-		err = bq ? fill_segment(bq, &addr, part) : -ENOMEM;
+		if (bq)
+			err = fill_segment(bq, &addr, part);
 		if (err) {
-			if (bq)
-				bvecq_put(bq);
-			if (head)
-				bvecq_put(head);
+			bvecq_put(bq);
+			bvecq_put(head);
 			return ERR_PTR(err);
 		}
-		bq->priv = m;
-		bq->done = segment_done;
-		refcount_inc(&s->ref);
 		if (tail)
 			bvecq_join(tail, bq);
 		else
 			head = bq;
 		tail = bq;
-		spin_lock_bh(&s->lock);
-		s->segments++;
-		spin_unlock_bh(&s->lock);
 	}
-	m->next = head;
 	return head;
 }
 
-static int send_queue(struct message *m, struct socket *sock, struct bvecq *head,
-		      size_t bytes)
+static struct bvecq *count_words(const struct sock *sk, size_t bytes, u32 word)
 {
-	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL };
-	struct sender *s = m->sender;
+	struct bvecq *head = netmem_alloc_bvecq(sk, bytes, 0, GFP_KERNEL);
+
+	if (IS_ERR(head))
+		return head;
+	for (struct bvecq *bq = head; bq; bq = bvecq_next(bq)) {
+		for (unsigned int i = 0; i < bvecq_nr_slots(bq); i++) {
+			__le32 *p = bvec_virt(&bq->bv[i]);
+
+			for (unsigned int n = bq->bv[i].bv_len / sizeof(*p); n; n--)
+				*p++ = cpu_to_le32(word++);
+		}
+	}
+	return head;
+}
+
+static int send_queue(struct sender *s, struct socket *sock, struct bvecq *head,
+		      size_t bytes, int flags)
+{
+	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | flags };
+	struct message *m = kzalloc_obj(*m);
 	int ret;
+
+	if (!m)
+		return -ENOMEM;
+	m->sender = s;
+	m->next = head;
+	spin_lock_bh(&s->lock);
+	list_add(&m->list, &s->messages);
+	for (struct bvecq *bq = head; bq; bq = bvecq_next(bq)) {
+		bq->priv = m;
+		bq->done = segment_done;
+		refcount_inc(&s->ref);
+		s->segments++;
+	}
+	spin_unlock_bh(&s->lock);
 
 	ret = bvecq_sendmsg_begin(&msg, head, bytes, false);
 	if (ret < 0)
@@ -157,41 +184,41 @@ static int send_queue(struct message *m, struct socket *sock, struct bvecq *head
 static ssize_t sender_write(struct file *file, const char __user *ubuf, size_t count,
 			    loff_t *pos)
 {
-	struct sender *s = file->private_data;
-	size_t bytes, segment;
+	size_t bytes, segment = 0;
 	struct socket *sock;
-	struct bvecq *head;
-	struct message *m;
 	unsigned long addr;
 	char cmd[80] = {};
+	struct bvecq *bq;
+	u32 first;
 	int fd, err;
 
 	if (count >= sizeof(cmd))
 		return -EINVAL;
 	if (copy_from_user(cmd, ubuf, count))
 		return -EFAULT;
-	if (sscanf(cmd, "%d %lx %zu %zu", &fd, &addr, &bytes, &segment) != 4 ||
-	    !bytes || bytes > SZ_1G || !segment || segment > SZ_1M)
+	if (sscanf(cmd, "%d %lx %zu %zu", &fd, &addr, &bytes, &segment) == 4) {
+		if (!segment || segment > SZ_1M)
+			return -EINVAL;
+	} else if (sscanf(cmd, "%d netmem %zu %u", &fd, &bytes, &first) != 3 ||
+		   bytes % sizeof(first)) {
 		return -EINVAL;
+	}
+	if (!bytes || bytes > SZ_1G)
+		return -EINVAL;
+
 	sock = sockfd_lookup(fd, &err);
 	if (!sock)
 		return err;
-	m = kzalloc_obj(*m);
-	if (!m) {
-		err = -ENOMEM;
-		goto out;
-	}
-	m->sender = s;
-	spin_lock_bh(&s->lock);
-	list_add(&m->list, &s->messages);
-	spin_unlock_bh(&s->lock);
-	head = make_queue(m, addr, bytes, segment);
-	err = PTR_ERR_OR_ZERO(head);
+	if (segment)
+		bq = pin_memory(addr, bytes, segment);
+	else
+		bq = count_words(sock->sk, bytes, first);
+	err = PTR_ERR_OR_ZERO(bq);
 	if (!err) {
-		err = send_queue(m, sock, head, bytes);
-		bvecq_put(head);
+		err = send_queue(file->private_data, sock, bq, bytes,
+				 segment ? 0 : MSG_DONTWAIT);
+		bvecq_put(bq);
 	}
-out:
 	sockfd_put(sock);
 	return err ?: count;
 }
