@@ -386,8 +386,8 @@ static void test_packet_full(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EMSGSIZE, skb_splice_bvecq(skb, &msg, m->len));
 	expect_content(test, skb, 0);
 	/* The device was not asked to, so it has been summed in as many steps. */
-	KUNIT_EXPECT_EQ(test, csum_fold(skb_checksum(skb, 0, skb->len, 0)),
-			csum_fold(skb->csum));
+	KUNIT_EXPECT_EQ(test, (__force u16)csum_fold(skb_checksum(skb, 0, skb->len, 0)),
+			(__force u16)csum_fold(skb->csum));
 	bvecq_sendmsg_end(&msg);
 	KUNIT_EXPECT_EQ(test, 0, m->told);
 	kfree_skb(skb);
