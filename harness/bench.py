@@ -35,7 +35,6 @@ MODES = {
     "plain-none": ("plain", "none"),
     "plain-strict": ("plain", "strict"),
     "plain-4M": ("wsize=4M", "none"),
-    "files-none": ("plain", "none"),
     "sign-none": ("signed", "none"),
     "seal-none": ("sealed", "none"),
 }
@@ -129,8 +128,7 @@ def kernels(images):
 
 
 def fio_jobs(path):
-    """One boot's fio reports: {(mode, cache, rw, bs, jobs): MB/s}, or thousands
-    a second if it is files that are created, looked at or deleted."""
+    """One boot's fio reports: {(mode, cache, rw, bs, jobs): MB/s}."""
     found = {}
     for report, (mode, cache) in MODES.items():
         name = os.path.join(path, report + ".json")
@@ -145,8 +143,7 @@ def fio_jobs(path):
             if job["error"] or not done["total_ios"]:
                 die(f"{name}: {job['jobname']} failed: error {job['error']}, "
                     f"{done['total_ios']} operations")
-            found[mode, cache, rw, bs, int(count)] = (
-                done["iops"] / 1e3 if bs == "files" else done["bw_bytes"] / 1e6)
+            found[mode, cache, rw, bs, int(count)] = done["bw_bytes"] / 1e6
     return found
 
 

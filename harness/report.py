@@ -66,8 +66,8 @@ def span(s):
 
 
 def fio_text(d):
-    table = [("", "", "bs", "mount", "", "stock", "min..max",
-              "patched", "min..max", "ratio", "")]
+    table = [("", "", "bs", "mount", "", "stock MB/s", "min..max",
+              "patched MB/s", "min..max", "ratio", "")]
     for r in d["rows"]:
         table.append((r["mode"], r["rw"], r["bs"], "cache=" + r["cache"],
                       jobs(r), bench.number(r["stock"]["median"]),
@@ -75,8 +75,8 @@ def fio_text(d):
                       span(r["patched"]), f"{r['ratio']:.2f}",
                       mark(r["ratio"])))
     return "\n".join((
-        "MB/s, or thousands of files a second, over SMB 3.1.1, UML guest, "
-        f"medians of {d['rounds']} rounds after a warm-up",
+        f"Throughput over SMB 3.1.1, UML guest, medians of {d['rounds']} "
+        "rounds after a warm-up",
         columns(table, {5, 6, 7, 8, 9}), losses(d["rows"]) + ".",
         load_note(d["load"])))
 
@@ -303,8 +303,8 @@ def row_html(cells, kind="td", numbers=(), styles=None):
 
 def fio_html(d):
     numbers = range(5, 10)
-    body = [row_html(("Mode", "", "Block", "Mount", "Jobs", "stock",
-                      "min – max", "patched", "min – max", "ratio", ""),
+    body = [row_html(("Mode", "", "Block", "Mount", "Jobs", "stock, MB/s",
+                      "min – max", "patched, MB/s", "min – max", "ratio", ""),
                      "th", numbers)]
     for r in d["rows"]:
         style = "loss" if is_loss(r["ratio"]) else ""
@@ -316,8 +316,7 @@ def fio_html(d):
              span(r["patched"]).replace("..", " – "), f"{r['ratio']:.2f}",
              mark(r["ratio"])), "td", numbers, {9: style, 10: style}))
     out = [tag("h2", "Throughput"), tag("p", esc(
-        "MB/s, or thousands of files a second that are created, looked at or "
-        "deleted: fio over SMB 3.1.1 with wsize=1M against ksmbd on tmpfs over "
+        f"fio over SMB 3.1.1 with wsize=1M against ksmbd on tmpfs over "
         f"loopback, in a UML guest of one CPU that has a CPU of the host to "
         f"itself: medians of {d['rounds']} rounds after a warm-up that is "
         "discarded, each kernel freshly booted in every round, the two in "
