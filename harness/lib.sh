@@ -197,14 +197,15 @@ suite_download()
 	(cd "$1" && apt-get "${SUITE_APT[@]}" download "$2" >>"$LOGS/apt.log" 2>&1)
 }
 
-#
 # interruptible COMMAND...: a signal ends the command too, and at once: the shell by
 # itself waits for what runs in the foreground.
 interruptible()
 {
 	local child rc
 
-	trap '[ -z "${child-}" ] || { kill "$child"; wait "$child"; } 2>/dev/null; exit 130' INT TERM HUP
+	interrupted() { trap - INT TERM HUP; [ -z "${child-}" ] || kill "$child" 2>/dev/null; wait; exit "$1"; }
+	trap 'interrupted 130' INT
+	trap 'interrupted 143' TERM HUP
 	"$@" &
 	child=$!
 	wait "$child"
@@ -213,6 +214,7 @@ interruptible()
 	return $rc
 }
 
+#
 # TAP. tap_begin FILE; tap_ok/tap_not_ok/tap_skip NAME [DETAIL]...; tap_end.
 # Details become comment lines. tap_end writes the plan and returns non-zero if
 # anything failed. Failures are shown on stderr as they come.
