@@ -500,6 +500,47 @@ void *bvecq_push(struct bvecq *bq, unsigned int len)
 EXPORT_SYMBOL_GPL(bvecq_push);
 
 /**
+ * bvecq_truncate - Give back network memory that is not needed
+ * @bq: The segment to start at
+ * @len: Number of bytes to keep, which the queue has
+ *
+ * The fragments that lie behind these bytes are freed.  This is for who cannot
+ * tell how much he is going to fill in.
+ *
+ * Context: The producer's, before anybody reads the queue.  Else as bvecq_put().
+ */
+void bvecq_truncate(struct bvecq *bq, size_t len)
+{
+	unsigned int nr = 0;
+	struct bvecq *rest;
+	size_t left;
+
+	while (bq->bytes < len && bq->next) {
+		len -= bq->bytes;
+		bq = bq->next;
+	}
+	if (WARN_ON_ONCE(bq->mem != BVECQ_MEM_NETMEM || bq->bytes < len || bq->transmitting))
+		return;
+
+	for (left = len; left; nr++) {
+		bq->bv[nr].bv_len = umin(bq->bv[nr].bv_len, left);
+		left -= bq->bv[nr].bv_len;
+	}
+	for (unsigned int i = nr; i < bq->nr_slots; i++)
+		bq->free_bv(&bq->bv[i]);
+	bq->nr_slots = nr;
+	this_cpu_sub(bvecq_stats.bytes, bq->bytes - len);
+	bq->bytes = len;
+
+	rest = bq->next;
+	bq->next = NULL;
+	if (rest)
+		WRITE_ONCE(rest->prev, NULL);
+	bvecq_put(rest);
+}
+EXPORT_SYMBOL_GPL(bvecq_truncate);
+
+/**
  * bvecq_bytes - Count the bytes in a queue
  * @bq: The segment to start at; may be NULL
  *

@@ -117,6 +117,7 @@ int bvecq_append_kbuf(struct bvecq *bq, const void *buf, size_t len);
 size_t bvecq_bytes(const struct bvecq *bq);
 void *bvecq_push(struct bvecq *bq, unsigned int len);
 void *bvecq_pull(struct bvecq *bq, unsigned int len);
+void bvecq_truncate(struct bvecq *bq, size_t len);
 
 int bvecq_tx_begin(struct bvecq *head, const struct ubuf_info_ops *ops, u8 flags);
 void bvecq_tx_put(struct bvecq *bq, bool copied);

@@ -1179,6 +1179,49 @@ static void test_push_pull(struct kunit *test)
 	bvecq_put(bq);
 }
 
+/* What is not needed is freed, wherever the end is. */
+static void test_truncate(struct kunit *test)
+{
+	static const unsigned int len[2][3] = { { 100, 1, 50 }, { 7, 200, 30 } };
+	struct folio *folio = alloc_noise(test, PAGE_SIZE);
+	struct bvecq_stats before, after;
+
+	bvecq_get_stats(&before);
+	for (unsigned int keep = 0; keep <= 388; keep++) {
+		struct bvecq *bq[2];
+		unsigned int nr = 0, needed = 0, end = 0;
+
+		for (int s = 0; s < 2; s++) {
+			bq[s] = bvecq_alloc(3, BVECQ_MEM_NETMEM, GFP_KERNEL);
+			KUNIT_ASSERT_NOT_NULL(test, bq[s]);
+			bq[s]->free_bv = count_free;
+			/* No two of them are neighbours. */
+			for (int i = 0; i < 3; i++) {
+				folio_get(folio);
+				KUNIT_ASSERT_EQ(test, 0, bvecq_append(bq[s], &folio->page,
+								      len[s][i], 300 * i));
+				needed += end < keep;
+				end += len[s][i];
+			}
+		}
+		bvecq_join(bq[0], bq[1]);
+
+		nr_freed = 0;
+		bvecq_truncate(bq[0], keep);
+		KUNIT_EXPECT_EQ(test, keep, bvecq_bytes(bq[0]));
+		KUNIT_EXPECT_EQ(test, 6 - needed, nr_freed);
+		for (struct bvecq *seg = bq[0]; seg; seg = bvecq_next(seg))
+			nr += bvecq_nr_slots(seg);
+		KUNIT_EXPECT_EQ(test, needed, nr);
+		bvecq_put(bq[0]);
+		KUNIT_EXPECT_EQ(test, 6, nr_freed);
+		KUNIT_ASSERT_EQ(test, 1, folio_ref_count(folio));
+	}
+	bvecq_get_stats(&after);
+	KUNIT_EXPECT_EQ(test, before.bytes, after.bytes);
+	KUNIT_EXPECT_EQ(test, before.segments, after.segments);
+}
+
 /* Sizes around the change from slots in the segment to slots in an array. */
 static void test_alloc(struct kunit *test)
 {
@@ -2103,6 +2146,7 @@ static void test_race(struct kunit *test)
 static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_alloc),
 	KUNIT_CASE(test_push_pull),
+	KUNIT_CASE(test_truncate),
 	KUNIT_CASE_PARAM(test_merge, merge_gen_params),
 	KUNIT_CASE(test_merge_folios),
 	KUNIT_CASE(test_append_refused),

@@ -1432,7 +1432,6 @@ static void netmem_test_unregister(struct kunit *test)
 	sock_release(sock);
 }
 
-/* A device that comes and goes before its set is ready. */
 /* Transmit a part of a fragment through @dev. Says whether it had to be mapped. */
 static bool netmem_is_mapped_anew(struct kunit *test, struct net_device *dev,
 				  const struct bio_vec *bv, size_t offset,
@@ -1527,6 +1526,50 @@ static void netmem_test_mapped(struct kunit *test)
 	sock_release(sock);
 }
 
+static DECLARE_COMPLETION(netmem_pool_gone);
+
+static void netmem_disconnect(void *pool)
+{
+	complete(&netmem_pool_gone);
+}
+
+/* A fragment that is kept for longer than page_pool likes is good memory all the
+ * same, and the pool goes with it.
+ */
+static void netmem_test_stalled(struct kunit *test)
+{
+	struct net_device *dev;
+	struct page_pool *pp;
+	struct socket *sock;
+	struct bio_vec bv;
+
+	sock = netmem_make_socket(test, AF_INET);
+	dev = netmem_make_dev(test, true);
+	netmem_route(test, sock, dev);
+	KUNIT_ASSERT_PTR_NE(test, netmem_wait_set(sock->sk), netmem_get_set(NULL));
+	KUNIT_ASSERT_EQ(test, 0, netmem_alloc(sock->sk, 5000, 0, &bv));
+	netmem_fill(&bv, 1);
+	pp = netmem_head(&bv)->pp;
+	reinit_completion(&netmem_pool_gone);
+	pp->disconnect = netmem_disconnect;
+
+	sk_dst_reset(sock->sk);
+	unregister_netdev(dev);
+	free_netdev(dev);
+
+	/* As if that had been two minutes ago. page_pool looks once in a second. */
+	pp->defer_start = jiffies - 120 * HZ;
+	WRITE_ONCE(pp->defer_warn, jiffies - 60 * HZ);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&netmem_pool_gone, 5 * HZ / 2), 0);
+	KUNIT_EXPECT_EQ(test, page_pool_inflight(pp, false), 1);
+	KUNIT_EXPECT_TRUE(test, netmem_intact(&bv, 1));
+
+	netmem_free(&bv);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&netmem_pool_gone, 10 * HZ), 0);
+	sock_release(sock);
+}
+
+/* A device that comes and goes before its set is ready. */
 static void netmem_test_unregister_early(struct kunit *test)
 {
 	struct net_device *dev;
@@ -1717,6 +1760,7 @@ static struct kunit_case netmem_alloc_cases[] = {
 	KUNIT_CASE(netmem_test_dest_malformed),
 	KUNIT_CASE(netmem_test_dest),
 	KUNIT_CASE(netmem_test_unregister),
+	KUNIT_CASE_SLOW(netmem_test_stalled),
 	KUNIT_CASE(netmem_test_unregister_early),
 	KUNIT_CASE(netmem_test_move_early),
 	KUNIT_CASE(netmem_test_mapped),

@@ -4,11 +4,11 @@
  * references: a kernel sender and a receiver, TCP, over the loopback device
  * or between two network namespaces.
  *
- *	echo "DEVICE DEVICE BYTES read|discard MIB" >
+ *	echo "DEVICE DEVICE BYTES read|discard MIB [WAY]" >
  *		/sys/module/skb_bvecq_bench/parameters/run
  *
  * sends MIB in messages of so many bytes from the first device's address to the
- * second's, wherever they are, in each of the three ways, and prints a line
+ * second's, wherever they are, in each of the three ways, or in one, and prints a line
  *
  *	bench: way=copy|splice|bvecq bytes=BYTES receiver=read|discard devices=NAMES \
  *		ns=TIME sender_ns=CPU
@@ -224,7 +224,7 @@ out:
 	return err;
 }
 
-static int run(struct bench *b)
+static int run(struct bench *b, const char *chosen)
 {
 	int err = find_end(&b->from);
 
@@ -238,7 +238,8 @@ static int run(struct bench *b)
 			bvec_set_folio(&b->bv[i], b->folios[i], FOLIO_BYTES, 0);
 	}
 	for (unsigned int way = 0; way < ARRAY_SIZE(ways) && !err; way++)
-		err = run_way(b, way);
+		if (!*chosen || !strcmp(chosen, ways[way].name))
+			err = run_way(b, way);
 	for (unsigned int i = 0; i < b->nr_folios && b->folios[i]; i++)
 		folio_put(b->folios[i]);
 	if (b->from.net)
@@ -251,19 +252,19 @@ static int run(struct bench *b)
 static int run_set(const char *val, const struct kernel_param *kp)
 {
 	struct bench *b = kzalloc_obj(*b);
-	char receiver[8];
+	char receiver[8], way[8] = "";
 	int err = -EINVAL;
 
 	if (!b)
 		return -ENOMEM;
-	if (sscanf(val, "%15s %15s %zu %7s %u", b->from.name, b->to.name, &b->bytes,
-		   receiver, &b->mib) == 5 &&
+	if (sscanf(val, "%15s %15s %zu %7s %u %7s", b->from.name, b->to.name, &b->bytes,
+		   receiver, &b->mib, way) >= 5 &&
 	    b->bytes && b->bytes <= SZ_1M && !(b->bytes % FOLIO_BYTES) &&
 	    b->mib && !(((size_t)b->mib << 20) % b->bytes)) {
 		b->nr_folios = b->bytes / FOLIO_BYTES;
 		b->discard = !strcmp(receiver, "discard");
 		if (b->discard || !strcmp(receiver, "read"))
-			err = run(b);
+			err = run(b, way);
 	}
 	kfree(b);
 	return err;
@@ -272,7 +273,7 @@ static int run_set(const char *val, const struct kernel_param *kp)
 static const struct kernel_param_ops run_ops = { .set = run_set };
 
 module_param_cb(run, &run_ops, NULL, 0200);
-MODULE_PARM_DESC(run, "send: DEVICE DEVICE BYTES read|discard MIB");
+MODULE_PARM_DESC(run, "send: DEVICE DEVICE BYTES read|discard MIB [WAY]");
 
 MODULE_DESCRIPTION("Benchmark of sending a bvecq");
 MODULE_LICENSE("GPL");

@@ -1254,6 +1254,64 @@ static void test_dgram_lost(struct kunit *test)
 }
 
 /*
+ * Probes of the MTU take from the write queue what is copied, and leave alone what is
+ * not: the sender, who would be told then, writes to it.
+ */
+static void test_mtu_probe(struct kunit *test)
+{
+	static const struct dgram_case probed = { .mtu = 1500 };
+	u8 *buf = kunit_kmalloc(test, SZ_128K, GFP_KERNEL);
+	struct message *m[100];
+	struct inet_connection_sock *icsk;
+	struct pair *p;
+	struct sock *sk;
+	int low;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	for (int i = 0; i < SZ_128K; i++)
+		buf[i] = pattern(i);
+	for (int i = 1; i < ARRAY_SIZE(m); i += 2) {
+		m[i] = message_new(test, 300, 300, BVECQ_MEM_PAGE);
+		m[i]->scribble = true;
+	}
+	KUNIT_ASSERT_EQ(test, 0, lo_up());
+	lo_make(test, &probed);
+	p = pair_new(test, AF_INET);
+	set_sndbuf(p, SZ_1M);
+	sk = p->tx->sk;
+	icsk = inet_csk(sk);
+
+	/* No more than the first few leave before the lock is released. */
+	lock_sock(sk);
+	low = icsk->icsk_mtup.search_low;
+	for (int i = 0; i < ARRAY_SIZE(m) + 1; i++) {
+		size_t len = i < ARRAY_SIZE(m) ? 300 : SZ_128K;
+		struct kvec iov = { buf, len };
+		struct msghdr msg = {};
+
+		if (len == 300 && i % 2) {
+			KUNIT_EXPECT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m[i]->head, len, true));
+			KUNIT_EXPECT_EQ(test, len, tcp_sendmsg_locked(sk, &msg, len));
+			bvecq_sendmsg_end(&msg);
+		} else {
+			iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &iov, 1, len);
+			KUNIT_EXPECT_EQ(test, len, tcp_sendmsg_locked(sk, &msg, len));
+		}
+	}
+	icsk->icsk_mtup.enabled = true;
+	tcp_snd_cwnd_set(tcp_sk(sk), 100);
+	release_sock(sk);
+
+	for (int i = 0; i < ARRAY_SIZE(m); i++) {
+		expect_received(test, p, 300);
+		if (i % 2)
+			expect_done(m[i], true);
+	}
+	expect_received(test, p, SZ_128K);
+	KUNIT_EXPECT_GT(test, READ_ONCE(icsk->icsk_mtup.search_low), low);
+}
+
+/*
  * The contract
  */
 
@@ -1380,6 +1438,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE_SLOW(test_progress),
 	KUNIT_CASE_PARAM(test_end, end_gen_params),
 	KUNIT_CASE(test_two_senders),
+	KUNIT_CASE(test_mtu_probe),
 	KUNIT_CASE_PARAM(test_dgram, dgram_gen_params),
 	KUNIT_CASE(test_dgram_again),
 	KUNIT_CASE_PARAM(test_dgram_lost, lost_gen_params),

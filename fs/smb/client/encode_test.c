@@ -22,6 +22,7 @@
 #include "smb2proto.h"
 #include "transmit.h"
 #include "encode_test_wire.h"
+#include "test_server.h"
 
 #define WIRE_MAX	SZ_16K
 #define TREE_NAME	"\\\\server.example\\share"
@@ -697,43 +698,22 @@ static int encode_test_init(struct kunit *test)
 		return -ENOMEM;
 
 	server = &env->server;
-	server->ops = &smb311_operations;
-	server->vals = &smb311_values;
-	server->dialect = SMB311_PROT_ID;
-	server->hostname = "server.example";
-	server->tcpStatus = CifsGood;
+	ses = &env->ses;
+	test_server_init(server, ses);
 	server->capabilities = SMB2_GLOBAL_CAP_LARGE_MTU | SMB2_GLOBAL_CAP_LEASING |
 			       SMB2_GLOBAL_CAP_DIRECTORY_LEASING;
-	server->credits = 100;
 	server->echo_credits = 1;
 	server->oplock_credits = 1;
-	server->max_credits = 8192;
 	server->maxBuf = SZ_1M;
-	server->max_read = SZ_1M;
 	server->max_write = SZ_1M;
 	server->sec_ntlmssp = true;
-	server->oplocks = true;
-	server->echoes = true;
 	memset(server->client_guid, 0x5a, sizeof(server->client_guid));
-	spin_lock_init(&server->req_lock);
-	spin_lock_init(&server->srv_lock);
-	spin_lock_init(&server->mid_queue_lock);
-	spin_lock_init(&server->mid_counter_lock);
-	mutex_init(&server->_srv_mutex);
-	init_waitqueue_head(&server->request_q);
-	init_waitqueue_head(&server->response_q);
-	INIT_LIST_HEAD(&server->pending_mid_q);
 
-	ses = &env->ses;
-	ses->server = server;
-	ses->ses_status = SES_GOOD;
-	ses->Suid = 0x1122334455667788;
 	ses->user_name = "user";
 	ses->sectype = RawNTLMSSP;
 	ses->chan_count = 1;
 	ses->chan_max = 1;
 	ses->chans[0].server = server;
-	spin_lock_init(&ses->ses_lock);
 	spin_lock_init(&ses->chan_lock);
 	spin_lock_init(&ses->iface_lock);
 	mutex_init(&ses->session_mutex);

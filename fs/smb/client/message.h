@@ -43,8 +43,8 @@ enum smb_message_trace {
  * @state: One of the MID_* states; changed under the server's mid_queue_lock as
  *	long as the message is in pending_mid_q
  * @rc: What the waiter gets in state %MID_RC
- * @flags: CIFS_*_OP and the other flags of the send
- * @optype: Those of @flags that say whose credits it takes
+ * @flags: CIFS_*_OP, which say whose credits it takes, and the other flags of the
+ *	send
  * @pid: Process that made the request
  * @sequence_number: SMB1: what the response is signed with
  * @credits: Number of credits and of message IDs that the request takes
@@ -57,6 +57,7 @@ enum smb_message_trace {
  *	pads the previous message of a compound
  * @pad: Number of bytes that align the next message of a compound behind it
  * @related: It works on the session, tree and file of its predecessor
+ * @unstable: Payload is referred to that its owner may write to at any time
  * @subreq: What a read or a write is a part of
  * @receive: Reads the response from the socket, by the demultiplex thread, with
  *	no lock held and the message still in pending_mid_q; sets the response.
@@ -93,7 +94,6 @@ struct smb_message {
 	int			state;
 	int			rc;
 	unsigned int		flags;
-	unsigned int		optype;
 	u32			pid;
 	u32			sequence_number;
 	u16			credits;
@@ -106,6 +106,7 @@ struct smb_message {
 	u8			front;
 	u8			pad;
 	bool			related;
+	bool			unstable;
 
 	struct cifs_io_subrequest *subreq;
 	smb_receive_t		receive;

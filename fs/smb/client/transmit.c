@@ -267,6 +267,7 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 
 	to = (struct bvecq_pos){ .bq = request };
 	smb_request_write(&to, NULL, len);
+	msg->unstable = referred && !iov_iter_is_folioq(payload);
 	if (referred)
 		bvecq_join(bvecq_tail(request), referred);
 	else if (payload_len && !smb_fill_from_iter(&to, payload))
@@ -355,22 +356,18 @@ int smb_link_messages(struct smb_message *head)
 EXPORT_SYMBOL_IF_KUNIT(smb_link_messages);
 
 /**
- * smb_message_rqst - Describe a request to the functions that sign it
+ * smb_message_rest - Find what is signed behind a request's protocol header
  * @msg: The message, linked
- * @rqst: The description, of all that the signature is made over
- * @iov: Room for the description of the header
  * @hdr_len: Number of bytes in the protocol header
+ * @rest: Where to put an iterator over it, padding and all
  */
-void smb_message_rqst(const struct smb_message *msg, struct smb_rqst *rqst,
-		      struct kvec *iov, size_t hdr_len)
+void smb_message_rest(const struct smb_message *msg, size_t hdr_len,
+		      struct iov_iter *rest)
 {
-	*iov = (struct kvec){ msg->hdr, hdr_len };
-	*rqst = (struct smb_rqst){ .rq_iov = iov, .rq_nvec = 1 };
-	iov_iter_bvec_queue(&rqst->rq_iter, ITER_SOURCE, msg->request, 0,
-			    msg->front + hdr_len,
+	iov_iter_bvec_queue(rest, ITER_SOURCE, msg->request, 0, msg->front + hdr_len,
 			    smb_message_wire_len(msg) - hdr_len);
 }
-EXPORT_SYMBOL_IF_KUNIT(smb_message_rqst);
+EXPORT_SYMBOL_IF_KUNIT(smb_message_rest);
 
 /**
  * smb_hash_message - Take a request into the preauthentication hash
@@ -641,7 +638,8 @@ int smb_transmit_messages(struct TCP_Server_Info *server,
 	if (head->flags & CIFS_COMPRESS_REQ) {
 		struct bvecq *compressed;
 
-		compressed = smb_compress(server, chain, sizeof(struct smb2_write_req));
+		compressed = smb_compress(server, chain, sizeof(struct smb2_write_req),
+					  head->unstable);
 		bvecq_put(chain);
 		if (IS_ERR(compressed))
 			return PTR_ERR(compressed);

@@ -14,7 +14,6 @@ struct cifs_ses;
 struct iov_iter;
 struct kvec;
 struct smb_message;
-struct smb_rqst;
 struct TCP_Server_Info;
 
 /* The direct TCP header of [MS-SMB2] section 2.1: a zero byte, a 24-bit length. */
@@ -43,8 +42,8 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 			      struct smb_message *msg, size_t len,
 			      const struct iov_iter *payload);
 int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg);
-void smb_message_rqst(const struct smb_message *msg, struct smb_rqst *rqst,
-		      struct kvec *iov, size_t hdr_len);
+void smb_message_rest(const struct smb_message *msg, size_t hdr_len,
+		      struct iov_iter *rest);
 void smb_hash_message(struct cifs_ses *ses, struct TCP_Server_Info *server,
 		      const struct smb_message *msg);
 int smb_link_messages(struct smb_message *head);

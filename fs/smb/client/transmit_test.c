@@ -10,6 +10,8 @@
 #include <linux/scatterlist.h>
 #include "cifsglob.h"
 #include "cifsproto.h"
+#include "../common/compress/lz77.h"
+#include "compress.h"
 #include "message.h"
 #include "transmit.h"
 
@@ -28,6 +30,7 @@ struct layout_case {
 	int			nr_pdus;
 	size_t			payload[MAX_PDUS];
 	size_t			offset;		/* of the payload in its first page */
+	u8			clear;		/* bits that are so in each byte */
 };
 
 static const struct layout_case layout_cases[] = {
@@ -72,11 +75,11 @@ KUNIT_DEFINE_ACTION_WRAPPER(bvecq_put_action, bvecq_put, struct bvecq *);
 KUNIT_DEFINE_ACTION_WRAPPER(kvfree_action, kvfree, const void *);
 KUNIT_DEFINE_ACTION_WRAPPER(free_aead_action, crypto_free_aead, struct crypto_aead *);
 
-static void fill_pattern(u8 *p, size_t len, u32 *seed)
+static void fill_pattern(u8 *p, size_t len, u32 *seed, u8 clear)
 {
 	while (len--) {
 		*seed = *seed * 1664525 + 1013904223;
-		*p++ = *seed >> 24;
+		*p++ = (*seed >> 24) & ~clear;
 	}
 }
 
@@ -179,7 +182,7 @@ static struct message *make_message(struct kunit *test, const struct layout_case
 	p = m->image;
 	*(__be32 *)p = cpu_to_be32(m->len - SMB_MARKER_LEN);
 	p += SMB_MARKER_LEN;
-	fill_pattern(p, m->len - SMB_MARKER_LEN, &seed);
+	fill_pattern(p, m->len - SMB_MARKER_LEN, &seed, c->clear);
 
 	for (int i = 0; i < c->nr_pdus; i++) {
 		struct smb_rqst *rqst = &m->rqst[i];
@@ -289,6 +292,9 @@ static void test_layout(struct kunit *test)
 		if (c->payload[i] && c->kind != PAYLOAD_KVEC)
 			KUNIT_EXPECT_EQ_MSG(test, by_ref, refers_to(chain, m->first[i]),
 					    "payload of PDU %d", i);
+		/* Page-cache folios are stable. */
+		KUNIT_EXPECT_EQ(test, by_ref && c->kind != PAYLOAD_FOLIO,
+				m->msg[i]->unstable);
 	}
 }
 
@@ -348,23 +354,22 @@ static void test_signed_bytes(struct kunit *test)
 
 	build(test, m, c.nr_pdus);
 	for (int i = 0; i < c.nr_pdus; i++) {
+		const size_t hdr_len = sizeof(struct smb2_hdr);
 		size_t len = m->msg[i]->len, total;
-		struct smb_rqst rqst;
-		struct kvec iov;
+		struct iov_iter rest;
 		u8 *got;
 
 		if (i < c.nr_pdus - 1)
 			len = ALIGN(len, SMB2_COMPOUND_ALIGN);
-		smb_message_rqst(m->msg[i], &rqst, &iov, sizeof(struct smb2_hdr));
-		total = iov.iov_len + iov_iter_count(&rqst.rq_iter);
+		smb_message_rest(m->msg[i], hdr_len, &rest);
+		total = hdr_len + iov_iter_count(&rest);
 		KUNIT_ASSERT_EQ(test, len, total);
 
 		got = kunit_kmalloc(test, len, GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, got);
-		memcpy(got, iov.iov_base, iov.iov_len);
-		total -= iov.iov_len;
-		KUNIT_EXPECT_EQ(test, total,
-				copy_from_iter(got + iov.iov_len, total, &rqst.rq_iter));
+		memcpy(got, m->msg[i]->hdr, hdr_len);
+		total -= hdr_len;
+		KUNIT_EXPECT_EQ(test, total, copy_from_iter(got + hdr_len, total, &rest));
 		KUNIT_EXPECT_TRUE_MSG(test, !memcmp(got, p, len), "PDU %d", i);
 		p += len;
 	}
@@ -488,12 +493,87 @@ static void test_seal(struct kunit *test)
 			unseal(test, c, ses->smb3encryptionkey, wire, opened, len));
 }
 
+static const struct layout_case compress_cases[] = {
+	{ "a page",			PAYLOAD_PAGES,	1, { SZ_4K }, 0, 0xfc },
+	{ "pages, not aligned",		PAYLOAD_PAGES,	1, { SZ_64K + 13 }, 77, 0xfc },
+	{ "1 MiB of pages",		PAYLOAD_PAGES,	1, { SZ_1M }, 0, 0xfc },
+	{ "a large folio",		PAYLOAD_FOLIO,	1, { SZ_128K }, 0, 0xfc },
+	{ "part of a large folio",	PAYLOAD_FOLIO,	1, { SZ_64K - 5 }, 4099, 0xfc },
+	{ "4 MiB of zeros",		PAYLOAD_FOLIO,	1, { SZ_4M }, 0, 0xff },
+	{ "kernel memory",		PAYLOAD_KVEC,	1, { SZ_128K + 3 }, 0, 0xfc },
+	{ "slab memory",		PAYLOAD_SLAB,	1, { SZ_16K }, 0, 0xfc },
+	{ "a page of noise",		PAYLOAD_PAGES,	1, { SZ_4K } },
+	{ "1 MiB of noise",		PAYLOAD_PAGES,	1, { SZ_1M } },
+};
+
+KUNIT_ARRAY_PARAM_DESC(compress, compress_cases, name);
+
+/* What is compressed can be expanded, takes no more memory than it has to, and is
+ * sent as it is if that is shorter.
+ */
+static void test_compress(struct kunit *test)
+{
+	const size_t hdr_len = sizeof(struct smb2_hdr) + 24;
+	const struct layout_case *c = test->param_value;
+	const size_t front = SMB_MARKER_LEN + sizeof(struct smb2_compression_hdr) + hdr_len;
+
+	if (!IS_ENABLED(CONFIG_CIFS_COMPRESSION))
+		kunit_skip(test, "takes CIFS_COMPRESSION");
+
+	for (int unstable = 0; unstable < 2; unstable++) {
+		struct message *m = make_message(test, c);
+		struct bvecq *plain = build(test, m, 1), *out;
+		const u8 *payload = m->image + SMB_MARKER_LEN + hdr_len;
+		struct smb2_compression_hdr *hdr;
+		unsigned int nr = 0;
+		struct iov_iter iter;
+		u8 *wire, *expanded;
+		size_t len;
+
+		out = smb_compress(&m->server, plain, hdr_len, unstable);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, out);
+		KUNIT_ASSERT_EQ(test, 0,
+				kunit_add_action_or_reset(test, bvecq_put_action, out));
+		expect_bytes(test, plain, m->image, m->len);
+		KUNIT_EXPECT_EQ(test, !c->clear, out == plain);
+		if (out == plain)
+			continue;
+
+		len = bvecq_bytes(out);
+		KUNIT_EXPECT_LT(test, len, m->len);
+		for (struct bvecq *bq = out; bq; bq = bvecq_next(bq))
+			nr += bvecq_nr_slots(bq);
+		KUNIT_EXPECT_LE(test, nr, DIV_ROUND_UP(len, PAGE_SIZE));
+
+		wire = kvmalloc(len, GFP_KERNEL);
+		expanded = kvzalloc(c->payload[0], GFP_KERNEL);
+		kunit_add_action(test, kvfree_action, wire);
+		kunit_add_action(test, kvfree_action, expanded);
+		KUNIT_ASSERT_NOT_NULL(test, wire);
+		KUNIT_ASSERT_NOT_NULL(test, expanded);
+		iov_iter_bvec_queue(&iter, ITER_SOURCE, out, 0, 0, len);
+		KUNIT_ASSERT_EQ(test, len, copy_from_iter(wire, len, &iter));
+
+		hdr = (void *)wire + SMB_MARKER_LEN;
+		KUNIT_EXPECT_EQ(test, len - SMB_MARKER_LEN, be32_to_cpup((__be32 *)wire));
+		KUNIT_EXPECT_TRUE(test, hdr->ProtocolId == SMB2_COMPRESSION_TRANSFORM_ID);
+		KUNIT_EXPECT_EQ(test, c->payload[0],
+				le32_to_cpu(hdr->OriginalCompressedSegmentSize));
+		KUNIT_EXPECT_EQ(test, hdr_len, le32_to_cpu(hdr->Offset));
+		KUNIT_EXPECT_TRUE(test, !memcmp(hdr + 1, m->image + SMB_MARKER_LEN, hdr_len));
+		KUNIT_EXPECT_EQ(test, 0, smb_lz77_decompress(wire + front, len - front, expanded,
+							     c->payload[0]));
+		KUNIT_EXPECT_TRUE(test, !memcmp(expanded, payload, c->payload[0]));
+	}
+}
+
 static struct kunit_case transmit_cases[] = {
 	KUNIT_CASE_PARAM(test_layout, layout_gen_params),
 	KUNIT_CASE(test_too_long),
 	KUNIT_CASE(test_copy_payload),
 	KUNIT_CASE(test_signed_bytes),
 	KUNIT_CASE_PARAM(test_seal, cipher_gen_params),
+	KUNIT_CASE_PARAM(test_compress, compress_gen_params),
 	{}
 };
 

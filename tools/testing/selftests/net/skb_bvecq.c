@@ -12,7 +12,9 @@
  *					where he listens
  *	-n BYTES  -m BYTES  -s BYTES	how much in all, a message, a segment
  *	-p				a message is a UDP datagram, not a part of a
- *					TCP stream; each is read before the next one
+ *					TCP stream; each is read when the sender has
+ *					been told that it is done, and before the
+ *					next one
  *	-b BYTES			SO_SNDBUF
  *	-e read|reset|close|stuck	how it ends: the receiver reads it all, or
  *					resets the connection; the sender closes
@@ -24,17 +26,23 @@
  *	-d TUN				forward packets between such a device in
  *					the one namespace and in the other one
  *	-f				sendfile(2) instead
+ *	-x PROGRAM  -w DEVICE		a BPF program that sets them, and where
+ *	-o SOCKET			some other socket, which has to refuse, and
+ *					that is all
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/tls.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -42,6 +50,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +58,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +66,7 @@
 
 #define SENDER		"/sys/kernel/debug/skb_bvecq"
 #define TIMEOUT		60		/* seconds, for any one thing */
+#define BPF_AT		1000		/* which byte of a packet it sets */
 #define RECORD		16384
 #define RECORD_WIRE	(RECORD + 5 + 8 + 16)
 
@@ -72,6 +83,9 @@ static const char	*cfg_netns[2];		/* the sender's, the receiver's */
 static const char	*cfg_addr = "127.0.0.1";
 static const char	*cfg_capture;
 static const char	*cfg_tun;
+static const char	*cfg_program;
+static const char	*cfg_device;
+static const char	*cfg_other;
 static size_t		cfg_len = 4 << 20;
 static size_t		cfg_message;
 static size_t		cfg_segment = 32768;
@@ -89,6 +103,7 @@ static size_t		wire_len;
 static size_t		received;
 static size_t		mangled;
 static sem_t		sender_finished;
+static sem_t		datagram_done;
 static sem_t		datagram_read;
 
 /* Wherever something is set to that byte, it shows. */
@@ -150,27 +165,49 @@ static void reset(int fd)
 	close(fd);
 }
 
-static int start_listener(const char *addr, struct sockaddr_in *sin)
+static int start_listener(const char *addr, struct sockaddr_storage *ss)
 {
-	int fd = socket(AF_INET, cfg_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
-	socklen_t len = sizeof(*sin);
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST }, *ai;
+	socklen_t len = sizeof(*ss);
+	struct group_req group = {};
+	int fd;
 
-	*sin = (struct sockaddr_in){ .sin_family = AF_INET };
-	if (fd < 0 || inet_pton(AF_INET, addr, &sin->sin_addr) != 1 ||
-	    bind(fd, (struct sockaddr *)sin, len) || (!cfg_udp && listen(fd, 1)) ||
-	    getsockname(fd, (struct sockaddr *)sin, &len))
+	if (getaddrinfo(addr, NULL, &hints, &ai))
+		errx(1, "%s is no address", addr);
+	fd = socket(ai->ai_family, cfg_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+	if (fd < 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) || (!cfg_udp && listen(fd, 1)) ||
+	    getsockname(fd, (struct sockaddr *)ss, &len))
 		err(1, "%s", addr);
+	/* This fails for all but groups. */
+	memcpy(&group.gr_group, ss, len);
+	setsockopt(fd, ss->ss_family == AF_INET ? SOL_IP : SOL_IPV6, MCAST_JOIN_GROUP, &group,
+		   sizeof(group));
+	freeaddrinfo(ai);
 	set_timeout(fd, SO_RCVTIMEO, TIMEOUT);
 	return fd;
 }
 
-static int start_connection(const struct sockaddr_in *sin)
+static int start_connection(const struct sockaddr_storage *ss)
 {
-	int fd = socket(AF_INET, cfg_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+	int fd = socket(ss->ss_family, cfg_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 
-	if (fd < 0 || connect(fd, (const struct sockaddr *)sin, sizeof(*sin)))
+	if (fd < 0 || connect(fd, (const struct sockaddr *)ss, sizeof(*ss)))
 		err(1, "connect");
 	return fd;
+}
+
+/* For what is laid over TCP. */
+static int start_loop(int *rx)
+{
+	struct sockaddr_storage ss;
+	int listener = start_listener("127.0.0.1", &ss);
+	int tx = start_connection(&ss);
+
+	*rx = accept(listener, NULL, NULL);
+	if (*rx < 0)
+		err(1, "accept");
+	close(listener);
+	return tx;
 }
 
 static void start_tls(int fd, int direction)
@@ -191,15 +228,13 @@ static void start_tls(int fd, int direction)
 /* Let the kernel make records of the content. */
 static void make_records(void)
 {
-	struct sockaddr_in sin;
-	int listener = start_listener("127.0.0.1", &sin);
-	int tx = start_connection(&sin), rx = accept(listener, NULL, NULL);
+	int rx, tx = start_loop(&rx);
 
 	if (cfg_len % RECORD)
 		errx(1, "no whole number of records");
 	wire_len = cfg_len / RECORD * RECORD_WIRE;
 	wire = malloc(wire_len);
-	if (!wire || rx < 0)
+	if (!wire)
 		err(1, "TLS");
 	start_tls(tx, TLS_TX);
 	for (size_t i = 0; i < cfg_len / RECORD; i++)
@@ -208,7 +243,113 @@ static void make_records(void)
 			err(1, "TLS records");
 	close(tx);
 	close(rx);
-	close(listener);
+}
+
+static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
+{
+	return syscall(__NR_bpf, cmd, attr, sizeof(*attr));
+}
+
+/* Writes to a byte by a helper, which may be in a frag. */
+static int load_helper(union bpf_attr *attr, bool xdp)
+{
+	const struct bpf_insn insns[] = {
+		/* *(u8 *)(fp - 1) = byte */
+		{ BPF_ST | BPF_MEM | BPF_B, BPF_REG_10, 0, -1, cfg_mangled },
+		/* r0 = bpf_*_store_bytes(ctx, AT, fp - 1, 1, 0) */
+		{ BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, 0, BPF_AT },
+		{ BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_3, BPF_REG_10, 0, 0 },
+		{ BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, -1 },
+		{ BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_4, 0, 0, 1 },
+		{ BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_5, 0, 0, 0 },
+		{ BPF_JMP | BPF_CALL, 0, 0, 0,
+		  xdp ? BPF_FUNC_xdp_store_bytes : BPF_FUNC_skb_store_bytes },
+		/* return pass */
+		{ BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, xdp ? XDP_PASS : TCX_PASS },
+		{ BPF_JMP | BPF_EXIT, 0, 0, 0, 0 },
+	};
+
+	attr->prog_flags = xdp ? BPF_F_XDP_HAS_FRAGS : 0;
+	attr->insn_cnt = ARRAY_SIZE(insns);
+	attr->insns = (uintptr_t)insns;
+	return sys_bpf(BPF_PROG_LOAD, attr);
+}
+
+/* Writes to a byte where it is, after that has been made linear. */
+static int load_direct(union bpf_attr *attr, bool xdp)
+{
+	const struct bpf_insn insns[] = {
+		/* r0 = bpf_skb_pull_data(ctx, AT + 1) */
+		{ BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_6, BPF_REG_1, 0, 0 },
+		{ BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, 0, BPF_AT + 1 },
+		{ BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_skb_pull_data },
+		{ BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_1, BPF_REG_6, 0, 0 },
+		/* if (data + AT + 1 <= data_end) data[AT] = byte */
+		{ BPF_LDX | BPF_MEM | BPF_W, BPF_REG_2, BPF_REG_1,
+		  xdp ? offsetof(struct xdp_md, data) : offsetof(struct __sk_buff, data), 0 },
+		{ BPF_LDX | BPF_MEM | BPF_W, BPF_REG_3, BPF_REG_1,
+		  xdp ? offsetof(struct xdp_md, data_end) :
+			offsetof(struct __sk_buff, data_end), 0 },
+		{ BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_4, BPF_REG_2, 0, 0 },
+		{ BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_4, 0, 0, BPF_AT + 1 },
+		{ BPF_JMP | BPF_JGT | BPF_X, BPF_REG_4, BPF_REG_3, 1, 0 },
+		{ BPF_ST | BPF_MEM | BPF_B, BPF_REG_2, 0, BPF_AT, cfg_mangled },
+		/* return pass */
+		{ BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, xdp ? XDP_PASS : TCX_PASS },
+		{ BPF_JMP | BPF_EXIT, 0, 0, 0, 0 },
+	};
+	unsigned int skip = xdp ? 4 : 0;
+
+	attr->insn_cnt = ARRAY_SIZE(insns) - skip;
+	attr->insns = (uintptr_t)(insns + skip);
+	return sys_bpf(BPF_PROG_LOAD, attr);
+}
+
+static const struct program {
+	const char		*name;
+	int			(*load)(union bpf_attr *attr, bool xdp);
+	int			end;		/* in whose namespace */
+	enum bpf_attach_type	attach;
+	unsigned int		flags;
+} programs[] = {
+	{ "tc-egress",		load_helper, 0, BPF_TCX_EGRESS },
+	{ "tc-egress-direct",	load_direct, 0, BPF_TCX_EGRESS },
+	{ "tc-ingress",		load_helper, 1, BPF_TCX_INGRESS },
+	{ "tc-ingress-direct",	load_direct, 1, BPF_TCX_INGRESS },
+	{ "xdp-generic",	load_helper, 1, BPF_XDP, XDP_FLAGS_SKB_MODE },
+	{ "xdp-generic-direct",	load_direct, 1, BPF_XDP, XDP_FLAGS_SKB_MODE },
+	{ "xdp-native",		load_helper, 1, BPF_XDP, XDP_FLAGS_DRV_MODE },
+	{ "xdp-native-direct",	load_direct, 1, BPF_XDP, XDP_FLAGS_DRV_MODE },
+};
+
+/* It stays attached for as long as this program runs. */
+static void attach_program(void)
+{
+	static char log[65536];
+	union bpf_attr load = {
+		.license	= (uintptr_t)"GPL",
+		.log_buf	= (uintptr_t)log,
+		.log_size	= sizeof(log),
+		.log_level	= 1,
+	};
+	union bpf_attr link = {};
+	const struct program *p = programs;
+	bool xdp;
+
+	while (strcmp(p->name, cfg_program))
+		if (++p == programs + ARRAY_SIZE(programs))
+			errx(1, "no program is called %s", cfg_program);
+	xdp = p->attach == BPF_XDP;
+	load.prog_type = xdp ? BPF_PROG_TYPE_XDP : BPF_PROG_TYPE_SCHED_CLS;
+	link.link_create.prog_fd = p->load(&load, xdp);
+	if ((int)link.link_create.prog_fd < 0)
+		err(1, "BPF: %s", log);
+	enter(p->end);
+	link.link_create.target_ifindex = if_nametoindex(cfg_device);
+	link.link_create.attach_type = p->attach;
+	link.link_create.flags = p->flags;
+	if (sys_bpf(BPF_LINK_CREATE, &link) < 0)
+		err(1, "%s on %s", cfg_program, cfg_device);
 }
 
 static void *receive(void *listener)
@@ -229,6 +370,8 @@ static void *receive(void *listener)
 		return NULL;
 
 	while (received < stop) {
+		if (cfg_udp)
+			sem_wait(&datagram_done);
 		n = recv(fd, buf, sizeof(buf), 0);
 		if (n <= 0)
 			break;
@@ -267,7 +410,7 @@ static int start_capture(void)
 	return fd;
 }
 
-static size_t check_capture(int fd, const struct sockaddr_in *sin)
+static size_t check_capture(int fd, in_port_t port)
 {
 	static unsigned char buf[1 << 17];
 	unsigned int first = 0;
@@ -280,7 +423,7 @@ static size_t check_capture(int fd, const struct sockaddr_in *sin)
 		const unsigned char *data = (void *)tcp + tcp->doff * 4;
 		size_t len = buf + n - data, at;
 
-		if (ip->version != 4 || ip->protocol != IPPROTO_TCP || tcp->dest != sin->sin_port)
+		if (ip->version != 4 || ip->protocol != IPPROTO_TCP || tcp->dest != port)
 			continue;
 		at = ntohl(tcp->seq) - first;
 		if (tcp->syn)
@@ -345,11 +488,33 @@ static void ask_sender(int fd)
 		errx(1, "the sender said: %s", buf);
 }
 
+static void wait_told(int sender)
+{
+	time_t end = time(NULL) + TIMEOUT;
+
+	do {
+		ask_sender(sender);
+		if (told.done >= told.segments)
+			break;
+		usleep(1000);
+	} while (time(NULL) < end);
+	if (told.done != told.segments)
+		errx(1, "%u segments of %u were done", told.done, told.segments);
+}
+
+static int send_one(int sender, int sock, const unsigned char *content, size_t n)
+{
+	char cmd[80];
+
+	snprintf(cmd, sizeof(cmd), "%d %lx %zu %zu", sock, (unsigned long)content, n,
+		 cfg_segment);
+	return write(sender, cmd, strlen(cmd));
+}
+
 /* Returns false if it had to stop early. */
 static bool send_all(int sender, int sock, int file, const unsigned char *content)
 {
 	size_t message = cfg_message ?: wire_len;
-	char cmd[80];
 
 	for (size_t at = 0, n; at < wire_len; at += n) {
 		n = wire_len - at < message ? wire_len - at : message;
@@ -361,31 +526,23 @@ static bool send_all(int sender, int sock, int file, const unsigned char *conten
 					err(1, "sendfile");
 			continue;
 		}
-		snprintf(cmd, sizeof(cmd), "%d %lx %zu %zu", sock, (unsigned long)(content + at), n,
-			 cfg_segment);
-		if (write(sender, cmd, strlen(cmd)) < 0) {
+		if (send_one(sender, sock, content + at, n) < 0) {
 			if (cfg_ending == READ)
 				err(1, "send");
 			return false;
 		}
-		if (cfg_udp)
+		if (cfg_udp) {
+			wait_told(sender);
+			sem_post(&datagram_done);
 			sem_wait(&datagram_read);
+		}
 	}
 	return true;
 }
 
 static void wait_done(int sender)
 {
-	time_t end = time(NULL) + TIMEOUT;
-
-	do {
-		ask_sender(sender);
-		if (told.done >= told.segments)
-			break;
-		usleep(10000);
-	} while (time(NULL) < end);
-	if (told.done != told.segments)
-		errx(1, "%u segments of %u were done", told.done, told.segments);
+	wait_told(sender);
 	if (told.disorder)
 		errx(1, "%u segments were done out of order", told.disorder);
 	if (cfg_ending == READ && (told.sent != wire_len || told.bytes != wire_len))
@@ -418,11 +575,105 @@ static void check_file(const unsigned char *content)
 			     content[i]);
 }
 
+/* Sockets that do not know how to, by themselves or for what was put on TCP. */
+static void put_tls(int fd)
+{
+	start_tls(fd, TLS_TX);
+}
+
+static void put_espintcp(int fd)
+{
+	if (setsockopt(fd, IPPROTO_TCP, TCP_ULP, "espintcp", sizeof("espintcp"))) {
+		warn("espintcp");
+		exit(KSFT_SKIP);
+	}
+}
+
+static void put_sockmap(int fd)
+{
+	union bpf_attr create = {
+		.map_type	= BPF_MAP_TYPE_SOCKMAP,
+		.key_size	= sizeof(int),
+		.value_size	= sizeof(int),
+		.max_entries	= 1,
+	};
+	int key = 0, map = sys_bpf(BPF_MAP_CREATE, &create);
+	union bpf_attr update = {
+		.map_fd	= map,
+		.key	= (uintptr_t)&key,
+		.value	= (uintptr_t)&fd,
+	};
+
+	if (map < 0) {
+		warn("sockmap");
+		exit(KSFT_SKIP);
+	}
+	if (sys_bpf(BPF_MAP_UPDATE_ELEM, &update))
+		err(1, "sockmap");
+}
+
+static const struct other {
+	const char	*name;
+	int		family, type, protocol;
+	void		(*put)(int fd);
+} others[] = {
+	{ "tls",	AF_INET,   SOCK_STREAM,    IPPROTO_TCP, put_tls },
+	{ "espintcp",	AF_INET,   SOCK_STREAM,    IPPROTO_TCP, put_espintcp },
+	{ "sockmap",	AF_INET,   SOCK_STREAM,    IPPROTO_TCP, put_sockmap },
+	{ "mptcp",	AF_INET,   SOCK_STREAM,    IPPROTO_MPTCP },
+	{ "ping",	AF_INET,   SOCK_DGRAM,     IPPROTO_ICMP },
+	{ "raw",	AF_INET,   SOCK_RAW,       IPPROTO_UDP },
+	{ "unix",	AF_UNIX,   SOCK_STREAM,    0 },
+	{ "packet",	AF_PACKET, SOCK_RAW,       0 },
+	{ "rds",	AF_RDS,    SOCK_SEQPACKET, 0 },
+	{ "rxrpc",	AF_RXRPC,  SOCK_DGRAM,     AF_INET },
+	{ "alg",	AF_ALG,    SOCK_SEQPACKET, 0 },
+	{ "vsock",	AF_VSOCK,  SOCK_STREAM,    0 },
+	{ "kcm",	AF_KCM,    SOCK_DGRAM,     0 },
+};
+
+static int try_other(int sender)
+{
+	const struct other *o = others;
+	unsigned char byte;
+	int sock, rx = -1;
+	void *content;
+
+	while (strcmp(o->name, cfg_other))
+		if (++o == others + ARRAY_SIZE(others))
+			errx(1, "no socket is called %s", cfg_other);
+	content = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (content == MAP_FAILED)
+		err(1, "mmap");
+	sock = o->put ? start_loop(&rx) : socket(o->family, o->type, o->protocol);
+	if (sock < 0) {
+		warn("%s", o->name);
+		return KSFT_SKIP;
+	}
+	if (o->put) {
+		/* It can, until then. */
+		if (send_one(sender, sock, content, 1) < 0 ||
+		    recv(rx, &byte, 1, MSG_WAITALL) != 1)
+			err(1, "TCP");
+		o->put(sock);
+	}
+	wait_told(sender);
+	if (send_one(sender, sock, content, 4096) >= 0 || errno != EOPNOTSUPP)
+		err(1, "%s did not refuse", o->name);
+	wait_told(sender);
+	if (told.sent != !!o->put)
+		errx(1, "%s took %llu bytes", o->name, told.sent);
+	if (o->put && recv(rx, &byte, 1, MSG_DONTWAIT) >= 0)
+		errx(1, "%s sent something", o->name);
+	printf("%s refuses\n", o->name);
+	return 0;
+}
+
 static void parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "a:b:c:d:e:fkm:n:pr:s:t:u:y")) != -1) {
+	while ((c = getopt(argc, argv, "a:b:c:d:e:fkm:n:o:pr:s:t:u:w:x:y")) != -1) {
 		switch (c) {
 		case 'a':
 			cfg_addr = optarg;
@@ -453,6 +704,9 @@ static void parse(int argc, char **argv)
 		case 'n':
 			cfg_len = strtoul(optarg, NULL, 0);
 			break;
+		case 'o':
+			cfg_other = optarg;
+			break;
 		case 'p':
 			cfg_udp = true;
 			break;
@@ -468,6 +722,12 @@ static void parse(int argc, char **argv)
 		case 'u':
 			cfg_mangled = strtoul(optarg, NULL, 0);
 			break;
+		case 'w':
+			cfg_device = optarg;
+			break;
+		case 'x':
+			cfg_program = optarg;
+			break;
 		case 'y':
 			cfg_copied = true;
 			break;
@@ -477,6 +737,8 @@ static void parse(int argc, char **argv)
 	}
 	if (optind != argc - 1)
 		errx(1, "no file");
+	if (cfg_program && (!cfg_device || cfg_mangled < 0))
+		errx(1, "-x without -w or -u");
 }
 
 int main(int argc, char **argv)
@@ -485,7 +747,7 @@ int main(int argc, char **argv)
 	struct pollfd tun[2] = {};
 	const unsigned char *content;
 	pthread_t receiver, cable;
-	struct sockaddr_in sin;
+	struct sockaddr_storage ss;
 	size_t captured = 0;
 	bool whole;
 
@@ -501,9 +763,13 @@ int main(int argc, char **argv)
 		tun[end] = (struct pollfd){ .fd = open_tun(end), .events = POLLIN };
 	if (cfg_tun && pthread_create(&cable, NULL, forward, tun))
 		errx(1, "no thread");
+	if (cfg_program)
+		attach_program();
 	enter(1);
-	listener = start_listener(cfg_addr, &sin);
+	listener = start_listener(cfg_addr, &ss);
 	enter(0);
+	if (cfg_other)
+		return try_other(sender);
 	make_content();
 	if (cfg_tls)
 		make_records();
@@ -518,10 +784,11 @@ int main(int argc, char **argv)
 		err(1, "mmap");
 
 	sem_init(&sender_finished, 0, 0);
+	sem_init(&datagram_done, 0, 0);
 	sem_init(&datagram_read, 0, 0);
 	if (pthread_create(&receiver, NULL, receive, &listener))
 		errx(1, "no thread");
-	sock = start_connection(&sin);
+	sock = start_connection(&ss);
 	set_timeout(sock, SO_SNDTIMEO, cfg_ending == READ ? TIMEOUT : 1);
 	if (cfg_sndbuf && setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &cfg_sndbuf, sizeof(cfg_sndbuf)))
 		err(1, "SO_SNDBUF");
@@ -558,7 +825,7 @@ int main(int argc, char **argv)
 		check_file(content);
 	if (cfg_capture) {
 		drop_pages(file, content);
-		captured = check_capture(capture, &sin);
+		captured = check_capture(capture, ((struct sockaddr_in *)&ss)->sin_port);
 		if (!captured)
 			errx(1, "nothing was captured");
 	}

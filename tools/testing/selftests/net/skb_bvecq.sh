@@ -32,8 +32,12 @@ setup_ns tx rx || exit "$ksft_skip"
 ip link add veth0 netns "$tx" type veth peer name veth1 netns "$rx"
 ip -n "$tx" addr add 10.0.0.1/24 dev veth0
 ip -n "$rx" addr add 10.0.0.2/24 dev veth1
+ip -n "$tx" addr add fd00::1/64 dev veth0 nodad
+ip -n "$rx" addr add fd00::2/64 dev veth1 nodad
 ip -n "$tx" link set veth0 up
 ip -n "$rx" link set veth1 up
+ip -n "$tx" route add 239.0.0.0/8 dev veth0
+ip -n "$rx" route add 239.0.0.0/8 dev veth1
 
 # shellcheck disable=SC2053
 wanted() { [[ "$1" == $PATTERN ]]; }
@@ -128,6 +132,23 @@ between_nft_prerouting() { mangle "$4" prerouting; }
 
 between_nft_input() { mangle "$4" input; }
 
+# BPF programs, which skb_bvecq.c attaches
+between_tc_egress() { ARGS=(-u 0xee -x tc-egress -w "$2"); }
+
+between_tc_egress_direct() { ARGS=(-u 0xee -x tc-egress-direct -w "$2"); }
+
+between_tc_ingress() { ARGS=(-u 0xee -x tc-ingress -w "$5"); }
+
+between_tc_ingress_direct() { ARGS=(-u 0xee -x tc-ingress-direct -w "$5"); }
+
+between_xdp_generic() { ARGS=(-u 0xee -x xdp-generic -w "$5"); }
+
+between_xdp_generic_direct() { ARGS=(-u 0xee -x xdp-generic-direct -w "$5"); }
+
+between_xdp_native() { ARGS=(-u 0xee -x xdp-native -w "$5"); }
+
+between_xdp_native_direct() { ARGS=(-u 0xee -x xdp-native-direct -w "$5"); }
+
 nothing_between()
 {
 	local ns
@@ -151,7 +172,11 @@ read_only()
 
 	for path in nothing sendfile small_pieces tls_receiver packet_socket esp_gcm esp_cbc \
 		    pedit_egress pedit_ingress \
-		    nft_output nft_postrouting nft_prerouting nft_input; do
+		    nft_output nft_postrouting nft_prerouting nft_input \
+		    tc_egress tc_egress_direct tc_ingress tc_ingress_direct \
+		    xdp_generic xdp_generic_direct xdp_native xdp_native_direct; do
+		# There is no such thing on lo.
+		[[ "$2:$path" != lo:xdp_native* ]] || continue
 		wanted "read-only:$2:$path" || continue
 		ARGS=()
 		"between_$path" "$@" || RET=$ksft_skip
@@ -170,7 +195,8 @@ read_only "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2
 
 #
 # Datagrams: in one packet, in two, and in many, with room for ESP; and where the
-# device cannot sum, or not gather, or all is encrypted.
+# device cannot sum, or not gather, or all is encrypted; and where both ends put
+# fragments together to track connections. The sender is told before they are read.
 #
 # udp NAME COPIED WHERE...: WHERE is as for read_only(), and COPIED -y if so
 udp()
@@ -185,7 +211,10 @@ udp()
 	done
 }
 
-udp_veth() { udp "$1" "$2" "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2; }
+udp_veth()
+{
+	udp "$1" "$2" "$tx" veth0 10.0.0.1 "$rx" veth1 "${3-10.0.0.2}"
+}
 
 udp_without()
 {
@@ -209,12 +238,47 @@ udp_esp()
 	PROTO=tcp
 }
 
+udp_tracked()
+{
+	local ns
+
+	for ns in "$tx" "$rx"; do
+		ip netns exec "$ns" nft "table inet t {
+			chain out {
+				type filter hook output priority 0;
+				ct state new,established accept
+			}
+			chain in {
+				type filter hook input priority 0;
+				ct state new,established accept
+			}
+		}" || RET=$ksft_skip
+	done
+	udp_veth tracked ''
+	udp_veth tracked-v6 '' fd00::2
+	nothing_between
+}
+
 udp lo '' "$tx" lo 127.0.0.1 "$tx" lo 127.0.0.1
+udp lo-v6 '' "$tx" lo ::1 "$tx" lo ::1
 udp_veth veth ''
+udp_veth veth-v6 '' fd00::2
+udp_veth multicast -y 239.1.1.1
+udp_veth multicast-v6 '' ff15::1
+udp_tracked
 udp_without tx ''
 udp_without sg -y
 udp_esp esp_gcm
 udp_esp esp_cbc
+
+#
+# Sockets that refuse
+#
+ip netns exec "$tx" sysctl -q -w net.ipv4.ping_group_range="0 0"
+for other in tls espintcp sockmap mptcp ping raw unix packet rds rxrpc alg vsock kcm; do
+	wanted "refuse:$other" || continue
+	run "refuse:$other" -t "$tx" -r "$tx" -o $other
+done
 
 #
 # Through user space
