@@ -115,6 +115,9 @@ need_commands()
 	[ ${#missing[@]} -eq 0 ] || die "missing: ${missing[*]}: run \`make install\` first"
 }
 
+# Does QEMU emulate Intel's igb? Its status is the same either way.
+has_igb() { qemu-system-x86_64 -device igb,help 2>/dev/null | grep -q '^igb options'; }
+
 need_tree()
 {
 	[ -d "$LINUX/.git" ] || die "no kernel tree in $(short "$LINUX"): run \`make tree\` first"
