@@ -128,7 +128,8 @@ def kernels(images):
 
 
 def fio_jobs(path):
-    """One boot's fio reports: {(mode, cache, rw, bs, jobs): MB/s}."""
+    """One boot's figures: {(mode, cache, rw, bs, jobs): MB/s}, or thousands of
+    files a second."""
     found = {}
     for report, (mode, cache) in MODES.items():
         name = os.path.join(path, report + ".json")
@@ -144,6 +145,10 @@ def fio_jobs(path):
                 die(f"{name}: {job['jobname']} failed: error {job['error']}, "
                     f"{done['total_ios']} operations")
             found[mode, cache, rw, bs, int(count)] = done["bw_bytes"] / 1e6
+    with open(os.path.join(path, "files"), encoding="ascii") as f:
+        for line in f:
+            what, count, seconds = line.split()
+            found["files", "strict", what, "", 1] = int(count) / float(seconds) / 1e3
     return found
 
 
@@ -166,8 +171,8 @@ def fio(path, images):
             row[kind] = summary([run[key] for run in runs[kind]])
         row["ratio"] = row["patched"]["median"] / row["stock"]["median"]
         rows.append(row)
-    goals = [goal("-".join(map(str, (r["mode"], r["rw"], r["bs"], r["cache"],
-                                     f"{r['jobs']}job"))),
+    goals = [goal("-".join(filter(None, (r["mode"], r["rw"], r["bs"], r["cache"],
+                                         f"{r['jobs']}job"))),
                   r["ratio"], "of-stock", ">=", RATIO_GOAL) for r in rows]
     return {"benchmark": "smb", "machine": machine(),
             "kernels": kernels(images), "rounds": rounds,
@@ -415,6 +420,22 @@ def alloc(path, images):
 
 # What MSG_ZEROCOPY was merged with is 2.35 times copying.
 SPLICE_GOAL = 2.3
+# What harness/in-guest/splice counts page references of.
+REFS_OF = ("splice0-splice1", 1 << 20, "discard")
+
+
+def taken(stack):
+    """Is it TCP who takes this reference, before the packet is received?"""
+    names = functions(stack)
+    return (any(f.startswith("tcp_") for f in names) and
+            "__skb_orphan_frags_rx" not in names)
+
+
+def page_references(path, mib):
+    """Those that each way of sending takes, a MiB."""
+    return {way: sum(Counted(os.path.join(path, way), "page_ref_mod" + s)
+                     .hits(taken) for s in ("", "_unless", "_and_return")) / mib
+            for way in sorted(os.listdir(path))}
 
 
 def splice(path, images):
@@ -423,8 +444,10 @@ def splice(path, images):
         with open(os.path.join(path, guest), encoding="ascii",
                   errors="replace") as f:
             console = f.read().partition("bench: warm")[2]
+        console = console.partition("bench: counted")[0]
         with open(os.path.join(path, guest + ".mib"), encoding="ascii") as f:
             mib = int(f.read())
+        refs = page_references(os.path.join(path, guest + ".refs"), mib)
         times = {}
         for line in re.findall(r" bench: (.*)$", console, re.M):
             found = dict(field.split("=") for field in line.split())
@@ -442,6 +465,7 @@ def splice(path, images):
                 row[way + "_us"] = sender / 1e3 / mib
             row["of_copy"] = row["bvecq"] / row["copy"]
             row["of_splice"] = row["bvecq"] / row["splice"]
+            row["refs"] = refs if (devices, size, receiver) == REFS_OF else {}
             rows.append(row)
             where = f"{guest}-{devices}-{size >> 10}k-{receiver}"
             if receiver == "discard":
@@ -449,6 +473,11 @@ def splice(path, images):
                                   ">=", SPLICE_GOAL))
             goals.append(goal(where + "-of-splice", row["of_splice"], "ratio",
                               ">=", 1))
+            if row["refs"]:
+                if not row["refs"]["splice"]:
+                    die(f"{path}/{guest}.refs: splicing took no references")
+                goals.append(goal(where + "-page-references",
+                                  row["refs"]["bvecq"], "per-MiB", "<=", 0))
     return {"benchmark": "splice", "machine": machine(),
             "kernels": guest_kernels(images), "rows": rows, "goals": goals}
 
@@ -522,41 +551,51 @@ def iommu(path, images):
             "kernels": kernels(images), "rows": rows, "goals": goals}
 
 
-# Where a request begins to be sent.  Patched, the payload is referred to, and the
-# headers are allocated, in the encoder, which is counted as well; stock's buffers
-# for headers are not.
-SENDING = {"stock": {"__smb_send_rqst"},
-           "patched": {"smb_transmit_messages", "smb_message_alloc_request"}}
+# What a sample is counted as: the first of these below whose functions it was
+# taken.  Patched, the payload is referred to, and the headers are allocated, in the
+# encoder, which counts as sending; stock's buffers for headers do not.
+SENDING = "the client sends"
+PARTS = ((SENDING, {"__smb_send_rqst", "smb_transmit_messages",
+                    "smb_message_alloc_request"}),
+         ("the client copies into its page cache", {"netfs_perform_write"}),
+         ("the server takes from its socket", {"ksmbd_conn_handler_loop"}),
+         ("the server writes to its file", {"ksmbd_vfs_write"}),
+         ("everything else", None))
 
 
-def samples(path, below_any):
-    """Of perf's samples: all of the guest's, and those below a function."""
-    everything = below_these = 0
+def samples(path):
+    """How many of perf's samples each part got."""
+    counts = dict.fromkeys([what for what, _ in PARTS] + ["all of it"], 0)
     with open(path, encoding="utf-8", errors="replace") as f:
         for stack in f.read().split("\n\n"):
             names = {line.split()[1] for line in stack.splitlines()
                      if len(line.split()) > 1}
-            everything += bool(names)
-            below_these += not below_any.isdisjoint(names)
-    if not below_these:
-        die(f"{path}: no sample below {', '.join(below_any)}")
-    return everything, below_these
+            if names:
+                counts[next(what for what, below in PARTS
+                            if below is None or below & names)] += 1
+                counts["all of it"] += 1
+    if not counts[SENDING]:
+        die(f"{path}: no sample in which {SENDING}")
+    return counts
 
 
 def profile(path, images):
     with open(os.path.join(path, "scale"), encoding="ascii") as f:
         mib, hertz = map(int, f.read().split())
-    rows = [{"what": "all that ran on the host for it"},
-            {"what": "below the client's way of sending"}]
-    for kind in KINDS:
-        found = [samples(name, SENDING[kind])
-                 for name in sorted(glob.glob(os.path.join(path, kind + ".*")))]
-        for i, row in enumerate(rows):
-            row[kind] = statistics.median(n[i] for n in found) / hertz / mib * 1e6
+    rows = []
+    for cache in ("none", "strict"):
+        found = {kind: [samples(name) for name in
+                        sorted(glob.glob(os.path.join(path, f"{kind}.{cache}.*")))]
+                 for kind in KINDS}
+        for what in found["stock"][0]:
+            rows.append({"cache": cache, "what": what} |
+                        {kind: statistics.median(n[what] for n in found[kind]) /
+                         hertz / mib * 1e6 for kind in KINDS})
     return {"benchmark": "profile", "machine": machine(), "mib": mib,
-            "rounds": len(found), "kernels": kernels(images), "rows": rows,
-            "goals": [goal("sending", rows[1]["patched"] / rows[1]["stock"],
-                           "of-stock", "<=", 0.3)]}
+            "rounds": len(found["stock"]), "kernels": kernels(images), "rows": rows,
+            "goals": [goal(f"sending-{r['cache']}", r["patched"] / r["stock"],
+                           "of-stock", "<=", 0.3)
+                      for r in rows if r["what"] == SENDING]}
 
 
 if __name__ == "__main__":

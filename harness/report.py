@@ -66,8 +66,8 @@ def span(s):
 
 
 def fio_text(d):
-    table = [("", "", "bs", "mount", "", "stock MB/s", "min..max",
-              "patched MB/s", "min..max", "ratio", "")]
+    table = [("", "", "bs", "mount", "", "stock", "min..max",
+              "patched", "min..max", "ratio", "")]
     for r in d["rows"]:
         table.append((r["mode"], r["rw"], r["bs"], "cache=" + r["cache"],
                       jobs(r), bench.number(r["stock"]["median"]),
@@ -75,8 +75,8 @@ def fio_text(d):
                       span(r["patched"]), f"{r['ratio']:.2f}",
                       mark(r["ratio"])))
     return "\n".join((
-        f"Throughput over SMB 3.1.1, UML guest, medians of {d['rounds']} "
-        "rounds after a warm-up",
+        "MB/s, or thousands of files a second, over SMB 3.1.1, UML guest, "
+        f"medians of {d['rounds']} rounds after a warm-up",
         columns(table, {5, 6, 7, 8, 9}), losses(d["rows"]) + ".",
         load_note(d["load"])))
 
@@ -151,15 +151,17 @@ def alloc_text(d):
 def splice_text(d):
     table = [("", "devices", "bytes", "receiver", "copy", "splice", "bvecq",
               "of copy", "of splice", "sender us/MiB: copy", "splice",
-              "bvecq")]
+              "bvecq", "page refs/MiB: copy", "splice", "bvecq")]
     for r in d["rows"]:
         table.append((r["guest"], r["devices"], f"{r['bytes']}", r["receiver"],
                       *(bench.number(r[k]) for k in ("copy", "splice", "bvecq")),
                       f"{r['of_copy']:.2f}", f"{r['of_splice']:.2f}",
                       *(bench.number(r[k + "_us"])
+                        for k in ("copy", "splice", "bvecq")),
+                      *(bench.number(r["refs"][k]) if r["refs"] else ""
                         for k in ("copy", "splice", "bvecq"))))
     return "\n".join(("A kernel sender over TCP, MB/s, medians",
-                      columns(table, {2, 4, 5, 6, 7, 8, 9, 10, 11})))
+                      columns(table, {2, *range(4, 15)})))
 
 
 def iommu_text(d):
@@ -173,14 +175,15 @@ def iommu_text(d):
 
 
 def profile_text(d):
-    table = [("us per MiB written", *bench.KINDS, "ratio")]
+    table = [("cache=", "us per MiB written", *bench.KINDS, "ratio")]
     for r in d["rows"]:
-        table.append((r["what"], *(bench.number(r[k]) for k in bench.KINDS),
-                      f"{r['patched'] / r['stock']:.2f}"))
+        ratio = f"{r['patched'] / r['stock']:.2f}" if r["stock"] else ""
+        table.append((r["cache"], r["what"],
+                      *(bench.number(r[k]) for k in bench.KINDS), ratio))
     return "\n".join((
-        f"CPU time in the UML guest, {d['mib']} MiB written with bs=1M and "
-        f"cache=none, medians of {d['rounds']} rounds",
-        columns(table, {1, 2, 3})))
+        f"CPU time that a UML guest takes, {d['mib']} MiB written with bs=1M, "
+        f"medians of {d['rounds']} rounds",
+        columns(table, {2, 3, 4})))
 
 
 TEXT = {"profile": profile_text, "smb": fio_text, "counters": counters_text, "iter": iter_text,
@@ -303,8 +306,8 @@ def row_html(cells, kind="td", numbers=(), styles=None):
 
 def fio_html(d):
     numbers = range(5, 10)
-    body = [row_html(("Mode", "", "Block", "Mount", "Jobs", "stock, MB/s",
-                      "min – max", "patched, MB/s", "min – max", "ratio", ""),
+    body = [row_html(("Mode", "", "Block", "Mount", "Jobs", "stock",
+                      "min – max", "patched", "min – max", "ratio", ""),
                      "th", numbers)]
     for r in d["rows"]:
         style = "loss" if is_loss(r["ratio"]) else ""
@@ -316,7 +319,8 @@ def fio_html(d):
              span(r["patched"]).replace("..", " – "), f"{r['ratio']:.2f}",
              mark(r["ratio"])), "td", numbers, {9: style, 10: style}))
     out = [tag("h2", "Throughput"), tag("p", esc(
-        f"fio over SMB 3.1.1 with wsize=1M against ksmbd on tmpfs over "
+        "MB/s, or thousands of files a second that are created, looked at or "
+        "deleted: fio over SMB 3.1.1 with wsize=1M against ksmbd on tmpfs over "
         f"loopback, in a UML guest of one CPU that has a CPU of the host to "
         f"itself: medians of {d['rounds']} rounds after a warm-up that is "
         "discarded, each kernel freshly booted in every round, the two in "

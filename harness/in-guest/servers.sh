@@ -96,6 +96,7 @@ ksmbd_start() {
 		smb2 leases = yes
 		smb2 max read = 4MB
 		smb2 max write = 4MB
+		${SRV_MAX_TRANS:+smb2 max trans = $SRV_MAX_TRANS}
 		tcp port = 445
 		${SRV_INTERFACES:+server multi channel support = yes}
 	[s]

@@ -137,6 +137,39 @@ def op_overwrite():
     same('o', bytes(data))
 
 
+def sent():
+    """How many bytes the client's connections have sent."""
+    out = subprocess.run(['ss', '-H', '-t', '-i', '-n', '-O', 'state', 'established',
+                          'dport = 445'], capture_output=True, text=True).stdout
+    return sum(int(word.split(':')[1]) for word in out.split()
+               if word.startswith('bytes_sent:'))
+
+
+def op_text():
+    """What can be compressed, and is if the mount does that."""
+    words = [''.join(rng.choices('abcdefghijklmnopqrstuvwxyz', k=n)) for n in range(3, 12)] * 9
+    text = (' '.join(rng.choices(words, k=20000)) * 40).encode()[:sum(SIZES)]
+    before, done = sent(), 0
+    fd = os.open(c('text'), os.O_CREAT | os.O_RDWR, 0o644)
+    for n in SIZES:
+        want(os.write(fd, text[done:done + n]) == n, f'short write of {n}')
+        done += n
+    os.fsync(fd)
+    os.close(fd)
+    same('text', text)
+
+    direct = mmap.mmap(-1, 1 << 20)
+    direct[:] = text[:1 << 20]
+    fd = os.open(c('direct'), os.O_CREAT | os.O_WRONLY | os.O_DIRECT, 0o644)
+    for n in (4096, 65536, 1 << 20):
+        want(os.write(fd, memoryview(direct)[:n]) == n, f'short direct write of {n}')
+    os.close(fd)
+    same('direct', text[:4096] + text[:65536] + text[:1 << 20])
+    took = sent() - before
+    want('compress' not in CELL or took < len(text) // 2,
+         f'{took} bytes were sent for {len(text)} and more')
+
+
 def op_vector():
     """writev of many odd pieces, and a gap that must read as zeroes."""
     parts = [rng.randbytes(n) for n in (7, 4096, 1, 8191, 65535, 3)]
