@@ -34,7 +34,7 @@ static inline bool msg_splices_ubuf(const struct msghdr *msg, unsigned int flags
 int skb_bvecq_dgram(const struct msghdr *msg, const struct dst_entry *dst);
 int skb_bvecq_getfrag(void *from, char *to, int offset, int len, int odd,
 		      struct sk_buff *skb);
-ssize_t skb_append_bvecq(struct sock *sk, struct sk_buff *skb, struct msghdr *msg,
-			 size_t maxsize, struct page_frag *pfrag);
+ssize_t skb_append_bvecq(struct sock *sk, struct sk_buff *first, struct sk_buff *skb,
+			 struct msghdr *msg, size_t maxsize, struct page_frag *pfrag);
 
 #endif /* _NET_SKB_BVECQ_H */

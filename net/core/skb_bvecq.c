@@ -344,13 +344,16 @@ static ssize_t skb_append_bvecq_copy(struct sock *sk, struct sk_buff *skb, struc
 /**
  * skb_append_bvecq() - add pieces of a queue to a packet that must be filled
  * @sk: the socket
- * @skb: the last packet of a datagram
+ * @first: the first packet of a datagram
+ * @skb: the last one
  * @msg: what bvecq_sendmsg_begin() set up; moved on as by skb_splice_bvecq()
  * @maxsize: how many bytes to add at most
  * @pfrag: memory for what has to be copied
  *
  * A datagram is cut where its fragments are, and nowhere else. So where frags are of
  * another kind or too many, bytes are copied. The caller charges them to the socket.
+ * The packets may stay together, with the others in the first one's frag_list. So
+ * that it is seen that they have a ubuf, the first one has it as well.
  *
  * Context: process context; the socket is locked, or nobody else has the queue of
  * packets.
@@ -358,12 +361,18 @@ static ssize_t skb_append_bvecq_copy(struct sock *sk, struct sk_buff *skb, struc
  * Return: the number of bytes added, or a negative error code, by which the datagram
  * is lost.
  */
-ssize_t skb_append_bvecq(struct sock *sk, struct sk_buff *skb, struct msghdr *msg,
-			 size_t maxsize, struct page_frag *pfrag)
+ssize_t skb_append_bvecq(struct sock *sk, struct sk_buff *first, struct sk_buff *skb,
+			 struct msghdr *msg, size_t maxsize, struct page_frag *pfrag)
 {
 	ssize_t ret = skb_splice_bvecq(skb, msg, maxsize);
 
-	return ret != -EMSGSIZE ? ret : skb_append_bvecq_copy(sk, skb, msg, maxsize, pfrag);
+	if (ret == -EMSGSIZE)
+		return skb_append_bvecq_copy(sk, skb, msg, maxsize, pfrag);
+	if (ret > 0 && !skb_zcopy(first)) {
+		skb_zcopy_set(first, skb_zcopy(skb), NULL);
+		trace_skb_bvecq_attach(first, skb_zcopy(skb));
+	}
+	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(skb_append_bvecq);
 #endif /* CONFIG_INET */

@@ -590,8 +590,8 @@ static void test_packet_append(struct kunit *test)
 	struct msghdr msg = {};
 
 	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, reused->head, 4000, true));
-	KUNIT_EXPECT_EQ(test, 1000, skb_append_bvecq(sk, skb, &msg, 1000, &pfrag));
-	KUNIT_EXPECT_EQ(test, 3000, skb_append_bvecq(sk, skb, &msg, 4000, &pfrag));
+	KUNIT_EXPECT_EQ(test, 1000, skb_append_bvecq(sk, skb, skb, &msg, 1000, &pfrag));
+	KUNIT_EXPECT_EQ(test, 3000, skb_append_bvecq(sk, skb, skb, &msg, 4000, &pfrag));
 	bvecq_sendmsg_end(&msg);
 	KUNIT_EXPECT_EQ(test, 2, reused->told);
 	KUNIT_EXPECT_EQ(test, 2, reused->copied);
@@ -604,6 +604,42 @@ static void test_packet_append(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, refs, message_refs(m));
 	KUNIT_EXPECT_EQ(test, 1, page_ref_count(pfrag.page));
 	put_page(pfrag.page);
+}
+
+/* What is in a frag_list is detached as well, but for those that have it, too. */
+static void test_packet_list(struct kunit *test)
+{
+	struct message *m[2];
+	struct sk_buff *skb[2], *clone;
+	long refs[2];
+
+	for (int i = 0; i < 2; i++) {
+		m[i] = message_new(test, 9000, 3000, BVECQ_MEM_PAGE);
+		refs[i] = message_refs(m[i]);
+		skb[i] = packet(test, m[i]);
+	}
+	skb_shinfo(skb[0])->frag_list = skb[1];
+	skb_len_add(skb[0], skb[1]->len);
+
+	clone = skb_clone(skb[0], GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, clone);
+	KUNIT_EXPECT_EQ(test, 0, skb_orphan_frags_rx(clone, GFP_KERNEL));
+	for (int i = 0; i < 2; i++) {
+		KUNIT_EXPECT_TRUE(test, skb_zcopy_managed(skb[i]));
+		KUNIT_EXPECT_EQ(test, 0, m[i]->told);
+	}
+	kfree_skb(skb[0]);
+	for (int i = 0; i < 2; i++)
+		expect_done(m[i], false);
+
+	/* Nobody else has it now. */
+	KUNIT_EXPECT_FALSE(test, skb_shared(skb_shinfo(clone)->frag_list));
+	expect_content(test, skb_shinfo(clone)->frag_list, 0);
+	KUNIT_EXPECT_EQ(test, 0, pskb_trim(clone, 9000));
+	expect_content(test, clone, 0);
+	kfree_skb(clone);
+	for (int i = 0; i < 2; i++)
+		KUNIT_EXPECT_EQ(test, refs[i], message_refs(m[i]));
 }
 
 struct receiver {
@@ -932,6 +968,8 @@ static const struct dgram_case {
 	{ "mixed, IPv6",	AF_INET6, 701,   300,   "cqscqsqc", 1500, .copied = 2 },
 	{ "after a copy",	AF_INET,  1480,  700,   "cq+", 1500 },
 	{ "after a copy, IPv6",	AF_INET6, 1480,  700,   "cq+", 1500 },
+	{ "not fragmented, copied", AF_INET6, 1480, 700, "cq+", .frag_size = 1280 },
+	{ "not fragmented, spliced", AF_INET6, 1480, 700, "sq+", .frag_size = 1280, .copied = 1 },
 	{ "some reused",	AF_INET,  701,   300,   "qrq+", .copied = 2 },
 	{ "some reused, IPv6",	AF_INET6, 701,   300,   "rq+r", 1500, .copied = 3 },
 	{ "after zerocopy",	AF_INET,  701,   300,   "zq+", .copied = 1 },
@@ -1432,6 +1470,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_packet_pages),
 	KUNIT_CASE(test_packet_mixed),
 	KUNIT_CASE(test_packet_append),
+	KUNIT_CASE(test_packet_list),
 	KUNIT_CASE_PARAM(test_stream, stream_gen_params),
 	KUNIT_CASE(test_queued),
 	KUNIT_CASE(test_turns),

@@ -14,10 +14,6 @@
 #include "smb2proto.h"
 #include "transmit.h"
 
-/* The cipher authenticates the transform header from its nonce onwards. */
-#define SMB3_AAD_OFFSET	offsetof(struct smb2_transform_hdr, Nonce)
-#define SMB3_AAD_LEN	(sizeof(struct smb2_transform_hdr) - SMB3_AAD_OFFSET)
-
 /* What stands before the cipher text. */
 #define SMB3_SEALED_HDR_LEN	(SMB_MARKER_LEN + sizeof(struct smb2_transform_hdr))
 
@@ -56,8 +52,14 @@ static void smb3_fill_transform_hdr(const struct TCP_Server_Info *server,
 						      SMB3_AES_CCM_NONCE);
 }
 
-static void smb3_fill_iv(const struct TCP_Server_Info *server,
-			 const struct smb2_transform_hdr *tr_hdr, u8 *iv)
+/**
+ * smb3_fill_iv - Make a cipher's initialisation vector of a nonce
+ * @server: The connection
+ * @tr_hdr: Header with the nonce
+ * @iv: The vector; zero
+ */
+void smb3_fill_iv(const struct TCP_Server_Info *server,
+		  const struct smb2_transform_hdr *tr_hdr, u8 *iv)
 {
 	if (smb3_cipher_is_gcm(server)) {
 		memcpy(iv, tr_hdr->Nonce, SMB3_AES_GCM_NONCE);
@@ -67,7 +69,13 @@ static void smb3_fill_iv(const struct TCP_Server_Info *server,
 	}
 }
 
-static unsigned int smb3_nr_pieces(const struct bvecq *bq)
+/**
+ * smb3_nr_pieces - Count the pieces of a chain
+ * @bq: The chain, or NULL
+ *
+ * Return: How many scatterlist entries it takes at most.
+ */
+unsigned int smb3_nr_pieces(const struct bvecq *bq)
 {
 	unsigned int nr = 0;
 
@@ -76,13 +84,25 @@ static unsigned int smb3_nr_pieces(const struct bvecq *bq)
 	return nr;
 }
 
-/* Append what @iter covers, which is kernel memory, to a scatterlist. */
-static int smb3_sg_from_iter(struct sg_table *sgt, unsigned int max,
-			     struct iov_iter *iter)
+/**
+ * smb3_sg_append - Append a part of a chain to a scatterlist
+ * @sgt: The scatterlist
+ * @max: How many entries it has room for
+ * @bq: The chain, of kernel memory
+ * @offset: Where the part begins
+ * @len: Number of bytes
+ *
+ * Return: 0, or -EIO if the chain is shorter or has more pieces.
+ */
+int smb3_sg_append(struct sg_table *sgt, unsigned int max, const struct bvecq *bq,
+		   size_t offset, size_t len)
 {
-	size_t len = iov_iter_count(iter);
-	ssize_t n = extract_iter_to_sg(iter, len, sgt, max - sgt->nents, 0);
+	struct iov_iter iter;
+	ssize_t n;
 
+	iov_iter_bvec_queue(&iter, ITER_SOURCE, bq, 0, offset, len);
+	sgt->orig_nents = sgt->nents;
+	n = extract_iter_to_sg(&iter, len, sgt, max - sgt->nents, 0);
 	if (n < 0)
 		return n;
 	return n == len ? 0 : -EIO;
@@ -95,7 +115,6 @@ static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 	unsigned int nsrc = 1 + smb3_nr_pieces(plain);
 	unsigned int ndst = 1 + smb3_nr_pieces(sealed) + 1;
 	struct sg_table src = {}, dst = {};
-	struct iov_iter from, to;
 	struct aead_request *req;
 	DECLARE_CRYPTO_WAIT(wait);
 	void *creq;
@@ -110,17 +129,13 @@ static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 	sg_init_marker(dst.sgl, ndst);
 
 	sg_set_buf(&src.sgl[src.nents++], (u8 *)tr_hdr + SMB3_AAD_OFFSET, SMB3_AAD_LEN);
-	src.orig_nents = src.nents;
-	iov_iter_bvec_queue(&from, ITER_SOURCE, plain, 0, SMB_MARKER_LEN, len);
-	rc = smb3_sg_from_iter(&src, nsrc, &from);
+	rc = smb3_sg_append(&src, nsrc, plain, SMB_MARKER_LEN, len);
 	if (rc)
 		goto out;
 	sg_mark_end(&src.sgl[src.nents - 1]);
 
 	sg_set_buf(&dst.sgl[dst.nents++], (u8 *)tr_hdr + SMB3_AAD_OFFSET, SMB3_AAD_LEN);
-	dst.orig_nents = dst.nents;
-	iov_iter_bvec_queue(&to, ITER_DEST, sealed, 0, SMB3_SEALED_HDR_LEN, len);
-	rc = smb3_sg_from_iter(&dst, ndst - 1, &to);
+	rc = smb3_sg_append(&dst, ndst - 1, sealed, SMB3_SEALED_HDR_LEN, len);
 	if (rc)
 		goto out;
 	sg_set_buf(&dst.sgl[dst.nents++], tr_hdr->Signature, SMB2_SIGNATURE_SIZE);

@@ -13,6 +13,8 @@ struct bvecq_pos;
 struct cifs_ses;
 struct iov_iter;
 struct kvec;
+struct sg_table;
+struct smb2_transform_hdr;
 struct smb_message;
 struct TCP_Server_Info;
 
@@ -55,6 +57,16 @@ int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain);
 int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len);
 
 /* seal.c */
+
+/* A cipher authenticates the transform header from its nonce onwards. */
+#define SMB3_AAD_OFFSET	offsetof(struct smb2_transform_hdr, Nonce)
+#define SMB3_AAD_LEN	(sizeof(struct smb2_transform_hdr) - SMB3_AAD_OFFSET)
+
+void smb3_fill_iv(const struct TCP_Server_Info *server,
+		  const struct smb2_transform_hdr *tr_hdr, u8 *iv);
+unsigned int smb3_nr_pieces(const struct bvecq *bq);
+int smb3_sg_append(struct sg_table *sgt, unsigned int max, const struct bvecq *bq,
+		   size_t offset, size_t len);
 bool smb3_seal_rereads(const struct TCP_Server_Info *server);
 struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain,
 			__le64 ses_id);

@@ -13,6 +13,7 @@
 #include "../common/compress/lz77.h"
 #include "compress.h"
 #include "message.h"
+#include "smb2proto.h"
 #include "transmit.h"
 
 #define MAX_PDUS	64
@@ -436,47 +437,65 @@ static int unseal(struct kunit *test, const struct cipher_case *c, const u8 *key
 	return rc;
 }
 
-/* What is sealed can be opened, and the plain message is left as it was. */
-static void test_seal(struct kunit *test)
-{
-	static const struct layout_case layout = {
-		"", PAYLOAD_PAGES, 3, { SZ_128K + 5, 0, 100 }, 33
-	};
-	const size_t hdr = SMB_MARKER_LEN + sizeof(struct smb2_transform_hdr);
-	const struct cipher_case *c = test->param_value;
-	struct message *m = make_message(test, &layout);
-	size_t len = m->len - SMB_MARKER_LEN;
-	struct smb2_transform_hdr *tr;
-	struct bvecq *plain, *sealed;
-	struct iov_iter iter;
-	struct cifs_ses *ses;
-	u8 *wire, *opened;
+static const struct layout_case sealed_layout = {
+	"", PAYLOAD_PAGES, 3, { SZ_128K + 5, 0, 100 }, 33
+};
 
-	ses = kunit_kzalloc(test, sizeof(*ses), GFP_KERNEL);
+#define SEALED_HDR_LEN	(SMB_MARKER_LEN + sizeof(struct smb2_transform_hdr))
+
+/* Give the message's connection its session, and a cipher; the keys are alike. */
+static struct cifs_ses *make_session(struct kunit *test, struct message *m,
+				     const struct cipher_case *c)
+{
+	struct cifs_ses *ses = kunit_kzalloc(test, sizeof(*ses), GFP_KERNEL);
+
 	KUNIT_ASSERT_NOT_NULL(test, ses);
 	spin_lock_init(&ses->ses_lock);
 	ses->Suid = le64_to_cpu(((struct smb2_hdr *)(m->image + SMB_MARKER_LEN))->SessionId);
 	memset(ses->smb3encryptionkey, 0x5a, sizeof(ses->smb3encryptionkey));
+	memset(ses->smb3decryptionkey, 0x5a, sizeof(ses->smb3decryptionkey));
 	INIT_LIST_HEAD(&m->server.smb_ses_list);
 	list_add(&ses->smb_ses_list, &m->server.smb_ses_list);
 	m->server.cipher_type = c->type;
 	m->server.secmech.enc = crypto_alloc_aead(c->alg, 0, 0);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, m->server.secmech.enc);
 	kunit_add_action(test, free_aead_action, m->server.secmech.enc);
+	return ses;
+}
 
-	plain = build(test, m, layout.nr_pdus);
+/* Seal the message; the result, its marker first, in one piece. */
+static u8 *make_sealed(struct kunit *test, struct message *m, const struct cifs_ses *ses)
+{
+	size_t len = SEALED_HDR_LEN + m->len - SMB_MARKER_LEN;
+	struct bvecq *plain = build(test, m, sealed_layout.nr_pdus), *sealed;
+	struct iov_iter iter;
+	u8 *wire;
+
 	sealed = smb3_seal(&m->server, plain, cpu_to_le64(ses->Suid));
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sealed);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action, sealed));
 	expect_bytes(test, plain, m->image, m->len);
 
-	wire = kunit_kmalloc(test, hdr + len, GFP_KERNEL);
-	opened = kunit_kmalloc(test, len, GFP_KERNEL);
+	wire = kunit_kmalloc(test, len, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, wire);
+	KUNIT_EXPECT_EQ(test, len, bvecq_bytes(sealed));
+	iov_iter_bvec_queue(&iter, ITER_SOURCE, sealed, 0, 0, len);
+	KUNIT_ASSERT_EQ(test, len, copy_from_iter(wire, len, &iter));
+	return wire;
+}
+
+/* What is sealed can be opened, and the plain message is left as it was. */
+static void test_seal(struct kunit *test)
+{
+	const struct cipher_case *c = test->param_value;
+	struct message *m = make_message(test, &sealed_layout);
+	struct cifs_ses *ses = make_session(test, m, c);
+	u8 *wire = make_sealed(test, m, ses), *opened;
+	size_t len = m->len - SMB_MARKER_LEN;
+	struct smb2_transform_hdr *tr;
+
+	opened = kunit_kmalloc(test, len, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, opened);
-	KUNIT_EXPECT_EQ(test, hdr + len, bvecq_bytes(sealed));
-	iov_iter_bvec_queue(&iter, ITER_SOURCE, sealed, 0, 0, hdr + len);
-	KUNIT_ASSERT_EQ(test, hdr + len, copy_from_iter(wire, hdr + len, &iter));
 
 	tr = (void *)wire + SMB_MARKER_LEN;
 	KUNIT_EXPECT_EQ(test, be32_to_cpup((__be32 *)wire), sizeof(*tr) + len);
@@ -491,6 +510,51 @@ static void test_seal(struct kunit *test)
 	tr->SessionId ^= cpu_to_le64(1);
 	KUNIT_EXPECT_EQ(test, -EBADMSG,
 			unseal(test, c, ses->smb3encryptionkey, wire, opened, len));
+}
+
+/* A sealed message is opened where it lies, however much of it is in pages. */
+static void test_unseal(struct kunit *test)
+{
+	const size_t hdr = sizeof(struct smb2_transform_hdr);
+	struct message *m = make_message(test, &sealed_layout);
+	struct cifs_ses *ses = make_session(test, m, test->param_value);
+	struct crypto_aead *tfm = m->server.secmech.enc;
+	u8 *wire = make_sealed(test, m, ses) + SMB_MARKER_LEN;
+	const u8 *plain = m->image + SMB_MARKER_LEN;
+	size_t len = m->len - SMB_MARKER_LEN;
+	const size_t firsts[] = { len, 80, 1, len - 1 };
+
+	for (int i = 0; i < ARRAY_SIZE(firsts); i++) {
+		size_t first = firsts[i], rest = len - first;
+		struct bvecq *payload = smb_alloc_pages(rest);
+		struct smb2_transform_hdr *tr = kunit_kmalloc(test, hdr + first, GFP_KERNEL);
+		u8 *opened = (u8 *)(tr + 1), *last;
+		struct iov_iter iter;
+
+		KUNIT_ASSERT_NOT_NULL(test, payload);
+		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action, payload));
+		KUNIT_ASSERT_NOT_NULL(test, tr);
+		KUNIT_EXPECT_EQ(test, rest, bvecq_bytes(payload));
+		for (int bad = 1; bad >= 0; bad--) {
+			memcpy(tr, wire, hdr + first);
+			iov_iter_bvec_queue(&iter, ITER_DEST, payload, 0, 0, rest);
+			KUNIT_ASSERT_EQ(test, rest, copy_to_iter(wire + hdr + first, rest, &iter));
+			last = rest ? bvec_virt(payload->bv) : opened;
+			*last ^= bad;
+			KUNIT_EXPECT_EQ(test, bad ? -EBADMSG : 0,
+					smb3_unseal(&m->server, tfm, tr, first, payload));
+		}
+		KUNIT_EXPECT_TRUE(test, !memcmp(opened, plain, first));
+		expect_bytes(test, payload, plain + first, rest);
+
+		/* Not as long as it says, and of nobody's. */
+		memcpy(tr, wire, hdr + first);
+		KUNIT_EXPECT_EQ(test, -EBADMSG,
+				smb3_unseal(&m->server, tfm, tr, first - 1, payload));
+		le64_add_cpu(&tr->SessionId, 1);
+		KUNIT_EXPECT_EQ(test, -EAGAIN,
+				smb3_unseal(&m->server, tfm, tr, first, payload));
+	}
 }
 
 static const struct layout_case compress_cases[] = {
@@ -573,6 +637,7 @@ static struct kunit_case transmit_cases[] = {
 	KUNIT_CASE(test_copy_payload),
 	KUNIT_CASE(test_signed_bytes),
 	KUNIT_CASE_PARAM(test_seal, cipher_gen_params),
+	KUNIT_CASE_PARAM(test_unseal, cipher_gen_params),
 	KUNIT_CASE_PARAM(test_compress, compress_gen_params),
 	{}
 };

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Decryption of SMB3 messages, [MS-SMB2] section 3.2.5.1.1
+ */
+
+#include <crypto/aead.h>
+#include <kunit/visibility.h>
+#include <linux/bvecq.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/scatterlist.h>
+#include "cifsglob.h"
+#include "cifsproto.h"
+#include "smb2proto.h"
+#include "transmit.h"
+
+/**
+ * smb_alloc_pages - Allocate memory for the payload of a response
+ * @len: Number of bytes
+ *
+ * Context: Process context; may sleep, does not enter a filesystem.
+ * Return: A chain of exactly @len bytes that the caller owns, or NULL.
+ */
+struct bvecq *smb_alloc_pages(size_t len)
+{
+	struct bvecq *head = bvecq_alloc(1, BVECQ_MEM_PAGE, GFP_NOFS), *tail = head;
+
+	while (head && len) {
+		unsigned int order = len < PAGE_SIZE ? 0 :
+			umin(ilog2(len) - PAGE_SHIFT, MAX_PAGECACHE_ORDER);
+		struct folio *folio = NULL;
+		size_t part;
+
+		if (order)
+			folio = folio_alloc(GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN, order);
+		if (!folio)
+			folio = folio_alloc(GFP_NOFS, 0);
+		if (!folio)
+			goto error;
+		part = umin(folio_size(folio), len);
+		if (bvecq_append_grow(&tail, folio_page(folio, 0), part, 0, GFP_NOFS)) {
+			folio_put(folio);
+			goto error;
+		}
+		len -= part;
+	}
+	return head;
+
+error:
+	bvecq_put(head);
+	return NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(smb_alloc_pages);
+
+/**
+ * smb3_unseal - Decrypt a message in place
+ * @server: The connection
+ * @tfm: A cipher that nobody else uses
+ * @tr_hdr: The transform header; what has been received in one piece follows
+ * @len: How much that is
+ * @payload: A chain with the rest, or NULL
+ *
+ * Context: Process context; may sleep.
+ * Return: 0; -EBADMSG if it is not what the server sealed, -EAGAIN if the session is
+ * gone, -ENOMEM, or what the cipher says.
+ */
+int smb3_unseal(struct TCP_Server_Info *server, struct crypto_aead *tfm,
+		struct smb2_transform_hdr *tr_hdr, size_t len,
+		const struct bvecq *payload)
+{
+	size_t rest = payload ? bvecq_bytes(payload) : 0;
+	unsigned int nents = 3 + smb3_nr_pieces(payload);
+	struct sg_table sgt = {};
+	struct aead_request *req;
+	DECLARE_CRYPTO_WAIT(wait);
+	void *creq;
+	u8 *iv;
+	int rc;
+
+	if (len + rest != le32_to_cpu(tr_hdr->OriginalMessageSize))
+		return -EBADMSG;
+
+	rc = smb3_set_aead_key(server, tfm, le64_to_cpu(tr_hdr->SessionId), false);
+	if (rc)
+		return rc;
+
+	creq = smb3_aead_req_alloc(tfm, nents, &iv, &req, &sgt.sgl);
+	if (!creq)
+		return -ENOMEM;
+	sg_init_marker(sgt.sgl, nents);
+	sg_set_buf(&sgt.sgl[sgt.nents++], (u8 *)tr_hdr + SMB3_AAD_OFFSET, SMB3_AAD_LEN);
+	sg_set_buf(&sgt.sgl[sgt.nents++], tr_hdr + 1, len);
+	if (rest) {
+		rc = smb3_sg_append(&sgt, nents - 1, payload, 0, rest);
+		if (rc)
+			goto out;
+	}
+	sg_set_buf(&sgt.sgl[sgt.nents++], tr_hdr->Signature, SMB2_SIGNATURE_SIZE);
+	sg_mark_end(&sgt.sgl[sgt.nents - 1]);
+
+	smb3_fill_iv(server, tr_hdr, iv);
+	aead_request_set_tfm(req, tfm);
+	aead_request_set_crypt(req, sgt.sgl, sgt.sgl, len + rest + SMB2_SIGNATURE_SIZE, iv);
+	aead_request_set_ad(req, SMB3_AAD_LEN);
+	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG, crypto_req_done, &wait);
+	rc = crypto_wait_req(crypto_aead_decrypt(req), &wait);
+out:
+	kfree_sensitive(creq);
+	return rc;
+}
+EXPORT_SYMBOL_IF_KUNIT(smb3_unseal);
