@@ -31,12 +31,14 @@
  * pp_ref_count says by how many: one for each fragment that is not freed, and
  * while the chunk is open also what is left of NETMEM_BIAS, so that cutting a
  * fragment costs no atomic operation. Whoever drops the last of these puts
- * the chunk back into the pool. If somebody, an sk_buff say, still holds an
- * ordinary page reference then, page_pool would let go of the chunk. So it is
- * put into a queue first: TCP gives references back in the order in which it
- * took them, so what has lingered longest is looked at before the pool is asked.
- * If the queue is full, a mapped pool keeps hold of the chunk all the same, since
- * a device may be reading it, and gives it back on page_pool_tx_reap().
+ * the chunk back into the pool. A page of a fragment's own has a pp_ref_count of
+ * one, so that pages are told apart by those only who drop the last. If somebody,
+ * an sk_buff say, still holds an ordinary page reference then, page_pool would let
+ * go of the chunk. So it is put into a queue first: TCP gives references back in
+ * the order in which it took them, so what has lingered longest is looked at before
+ * the pool is asked. If the queue is full, a mapped pool keeps hold of the chunk
+ * all the same, since a device may be reading it, and gives it back on
+ * page_pool_tx_reap().
  *
  * Locking. A set lives for an RCU grace period after nobody can find it. An open
  * chunk is its CPU's, and preemption is off while a fragment is cut, which an RCU
@@ -128,6 +130,12 @@ EXPORT_SYMBOL_IF_KUNIT(netmem_trim_work);
 /*
  * Chunks.
  */
+
+/* Where fragments refer to their page, be it from a pool or not. */
+static atomic_long_t *netmem_refs(struct page *page)
+{
+	return &page->pp_ref_count;
+}
 
 /* Does nobody but the pool refer to the page? Then nobody can any more. */
 static bool netmem_is_ours_alone(const struct page *page)
@@ -260,7 +268,7 @@ static void netmem_pool_leave(struct netmem_pool *np)
 
 static void netmem_open_chunk(struct netmem_open *nc, struct page *page, size_t len)
 {
-	page_pool_fragment_netmem(page_to_netmem(page), NETMEM_BIAS);
+	atomic_long_set(netmem_refs(page), NETMEM_BIAS);
 	nc->page = page;
 	nc->size = page_size(page);
 	nc->offset = ALIGN(len, NETMEM_ALIGN_MIN);
@@ -309,10 +317,8 @@ static void netmem_retire_cpu(struct netmem_set *set, int cpu)
  */
 static bool netmem_is_drained(const struct netmem_open *nc)
 {
-	netmem_ref netmem = page_to_netmem(nc->page);
-
-	return atomic_long_read(netmem_get_pp_ref_count_ref(netmem)) ==
-	       NETMEM_BIAS - nc->users && netmem_is_ours_alone(nc->page);
+	return atomic_long_read(netmem_refs(nc->page)) == NETMEM_BIAS - nc->users &&
+	       netmem_is_ours_alone(nc->page);
 }
 
 /* Pages for this fragment alone, not from a pool. */
@@ -353,6 +359,17 @@ static void netmem_free_unpooled(struct page *page)
 			return;
 	}
 	mempool_free(page, &netmem_reserve);
+}
+
+/* The last fragment of this page is free: its count is 0. */
+static noinline void netmem_free_last(struct page *page)
+{
+	if (page_pool_page_is_pp(page)) {
+		atomic_long_set(netmem_refs(page), 1);
+		netmem_chunk_put(page);
+	} else {
+		netmem_free_unpooled(page);
+	}
 }
 
 /*
@@ -580,6 +597,11 @@ static __always_inline struct netmem_key netmem_key_of_sk(const struct sock *sk)
 	return (struct netmem_key){ .sk = sk };
 }
 
+static __always_inline struct netmem_key netmem_key_of_dst(const struct dst_entry *dst)
+{
+	return (struct netmem_key){ .dst = dst };
+}
+
 #if IS_ENABLED(CONFIG_KUNIT)
 struct netmem_set *netmem_set_of(const struct sock *sk)
 {
@@ -595,27 +617,45 @@ static __always_inline struct netmem_open *netmem_open_of(struct netmem_set *set
 	return this_cpu_ptr(&set->cpu->open[hints][!!in_serving_softirq()]);
 }
 
-/* Cut a fragment from the open chunk, if it has room. */
-static __always_inline bool netmem_cut(struct netmem_key key, size_t len,
-				       size_t align, unsigned int hints,
-				       struct bio_vec *bv)
+/* Cut a fragment from an open chunk, if it has room. @len is not 0. */
+static __always_inline bool netmem_cut(struct netmem_open *nc, size_t len,
+				       size_t align, struct bio_vec *bv)
+{
+	unsigned int offset = ALIGN(nc->offset, align);
+	unsigned int room = nc->size - offset;
+
+	/* A single page may end before the next place that is so aligned. */
+	if (align > NETMEM_ALIGN_MIN && offset > nc->size)
+		room = 0;
+	if (unlikely(len > room))
+		return false;
+
+	bvec_set_page(bv, nc->page + (offset >> PAGE_SHIFT), len,
+		      offset_in_page(offset));
+	nc->offset = ALIGN(offset + len, NETMEM_ALIGN_MIN);
+	nc->users++;
+	return true;
+}
+
+/* Cut a fragment from this CPU's open chunk, let it start over if need be. */
+static bool netmem_cut_or_restart(struct netmem_set *set, unsigned int hints,
+				  size_t len, size_t align, struct bio_vec *bv)
 {
 	struct netmem_open *nc;
-	size_t offset;
-	bool fits;
+	bool done;
 
-	rcu_read_lock_sched();
-	nc = netmem_open_of(__netmem_set_of(key, false), hints);
-	offset = ALIGN(nc->offset, align);
-	fits = offset + len <= nc->size;
-	if (likely(fits)) {
-		bvec_set_page(bv, nc->page + (offset >> PAGE_SHIFT), len,
-			      offset_in_page(offset));
-		nc->offset = ALIGN(offset + len, NETMEM_ALIGN_MIN);
-		nc->users++;
+	preempt_disable();
+	nc = netmem_open_of(set, hints);
+	done = netmem_cut(nc, len, align, bv);
+	if (!done && max(len, align) <= nc->size && netmem_is_drained(nc)) {
+		nc->allocs += nc->users;
+		nc->restarts++;
+		netmem_open_chunk(nc, nc->page, len);
+		bvec_set_page(bv, nc->page, len, 0);
+		done = true;
 	}
-	rcu_read_unlock_sched();
-	return fits;
+	preempt_enable();
+	return done;
 }
 
 /* The open chunk cannot take @len more bytes: find one that does, and return
@@ -632,18 +672,6 @@ static struct page *netmem_refill(struct netmem_set *set, unsigned int hints,
 	size_t need = max(len, align);
 	struct netmem_open *nc;
 	bool small = false;
-
-	preempt_disable();
-	nc = netmem_open_of(set, hints);
-	page = nc->page;
-	if (page && need <= nc->size && netmem_is_drained(nc)) {
-		nc->allocs += nc->users;
-		netmem_open_chunk(nc, page, len);
-		nc->restarts++;
-		preempt_enable();
-		return page;
-	}
-	preempt_enable();
 
 	gfp &= ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC);
 	gfp |= __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC;
@@ -683,13 +711,15 @@ static struct page *netmem_refill(struct netmem_set *set, unsigned int hints,
 	return page;
 }
 
-/* Everything but cutting a fragment from the open chunk. */
+/* As netmem_alloc_gfp(); @reserve is whether the reserve may be used. */
 static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
 				      size_t align, unsigned int hints,
 				      gfp_t gfp, struct bio_vec *bv,
 				      bool reserve)
 {
-	struct page *page;
+	struct page *page = NULL;
+	struct netmem_set *set;
+	bool done;
 
 	if (!len || (hints & ~NETMEM_HINTS_ALL) || !is_power_of_2(align) ||
 	    align > NETMEM_FRAG_MAX)
@@ -697,19 +727,21 @@ static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
 	if (len > NETMEM_FRAG_MAX)
 		return -EMSGSIZE;
 
-	/* It may have been for another reason that this was called. */
-	if (!netmem_cut(key, len, align, hints, bv)) {
-		rcu_read_lock();
-		page = netmem_refill(__netmem_set_of(key, true), hints, len,
-				     align, gfp & NETMEM_GFP_MASK);
-		rcu_read_unlock();
+	rcu_read_lock();
+	set = __netmem_set_of(key, true);
+	done = netmem_cut_or_restart(set, hints, len, align, bv);
+	if (!done)
+		page = netmem_refill(set, hints, len, align, gfp & NETMEM_GFP_MASK);
+	rcu_read_unlock();
 
+	if (!done) {
 		if (!page) {
 			page = netmem_alloc_unpooled(len, align,
 						     gfp & NETMEM_GFP_MASK,
 						     reserve);
 			if (!page)
 				return -ENOMEM;
+			atomic_long_set(netmem_refs(page), 1);
 			this_cpu_inc(netmem_counters.unpooled);
 		}
 		bvec_set_page(bv, page, len, 0);
@@ -720,33 +752,55 @@ static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
 	return 0;
 }
 
-/* As netmem_alloc_gfp(); @reserve is whether the reserve may be used. */
-static __always_inline int netmem_alloc_key(struct netmem_key key, size_t len,
-					    size_t align, unsigned int hints,
-					    gfp_t gfp, struct bio_vec *bv,
-					    bool reserve)
+/* Do all that an allocation takes which is nothing out of the ordinary, nor wrong,
+ * if the open chunk has room. If not, the caller passes his arguments on as they
+ * are, so that he gets along without a stack frame.
+ */
+static __always_inline bool netmem_alloc_fast(struct netmem_key key, size_t len,
+					      size_t align, unsigned int hints,
+					      gfp_t gfp, struct bio_vec *bv)
 {
+	bool done;
+
 	/* Sleeping is not likely to be needed, but wrong if it is not allowed.
 	 * Without debugging this would be a call of the scheduler.
 	 */
 	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
 		might_alloc(gfp);
 
-	/* Is this nothing out of the ordinary, nor wrong? */
-	if (likely(((len - 1) | (align - 1)) < NETMEM_FRAG_MAX &&
-		   !(align & (align - 1)) && hints <= NETMEM_HINTS_ALL &&
-		   !(gfp & __GFP_ZERO)) &&
-	    likely(netmem_cut(key, len, align, hints, bv)))
-		return 0;
+	if (unlikely(!len || align - 1 >= NETMEM_ALIGN_MIN ||
+		     (align & (align - 1)) || hints > NETMEM_HINTS_ALL ||
+		     (gfp & __GFP_ZERO)))
+		return false;
 
-	return netmem_alloc_slow(key, len, align, hints, gfp, bv, reserve);
+	rcu_read_lock_sched();
+	done = netmem_cut(netmem_open_of(__netmem_set_of(key, false), hints),
+			  len, 1, bv);
+	rcu_read_unlock_sched();
+	return done;
 }
 
-static __always_inline int netmem_result(int err)
+static int netmem_result(int err)
 {
 	if (unlikely(err == -ENOMEM))
 		this_cpu_inc(netmem_counters.failures);
 	return err;
+}
+
+static noinline int netmem_alloc_gfp_slow(const struct sock *sk, size_t len,
+					  size_t align, unsigned int hints,
+					  gfp_t gfp, struct bio_vec *bv)
+{
+	return netmem_result(netmem_alloc_slow(netmem_key_of_sk(sk), len, align,
+					       hints, gfp, bv, true));
+}
+
+static noinline int netmem_alloc_dst_slow(const struct dst_entry *dst, size_t len,
+					  size_t align, unsigned int hints,
+					  gfp_t gfp, struct bio_vec *bv)
+{
+	return netmem_result(netmem_alloc_slow(netmem_key_of_dst(dst), len, align,
+					       hints, gfp, bv, true));
 }
 
 /**
@@ -790,8 +844,9 @@ static __always_inline int netmem_result(int err)
 int netmem_alloc_gfp(const struct sock *sk, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
 {
-	return netmem_result(netmem_alloc_key(netmem_key_of_sk(sk), len,
-					      align, hints, gfp, bv, true));
+	if (netmem_alloc_fast(netmem_key_of_sk(sk), len, align, hints, gfp, bv))
+		return 0;
+	return netmem_alloc_gfp_slow(sk, len, align, hints, gfp, bv);
 }
 EXPORT_SYMBOL(netmem_alloc_gfp);
 ALLOW_ERROR_INJECTION(netmem_alloc_gfp, ERRNO);
@@ -815,8 +870,9 @@ ALLOW_ERROR_INJECTION(netmem_alloc_gfp, ERRNO);
 int netmem_alloc_dst(const struct dst_entry *dst, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
 {
-	return netmem_result(netmem_alloc_key((struct netmem_key){ .dst = dst },
-					      len, align, hints, gfp, bv, true));
+	if (netmem_alloc_fast(netmem_key_of_dst(dst), len, align, hints, gfp, bv))
+		return 0;
+	return netmem_alloc_dst_slow(dst, len, align, hints, gfp, bv);
 }
 EXPORT_SYMBOL(netmem_alloc_dst);
 
@@ -851,7 +907,8 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 				 unsigned int hints, gfp_t gfp)
 {
 	/* Big fragments are worth a try, but not a wait. */
-	gfp_t big_gfp = (gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_NORETRY;
+	gfp_t big_gfp = (gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_NORETRY, part_gfp;
+	struct netmem_key key = netmem_key_of_sk(sk);
 	size_t part, max_part = NETMEM_FRAG_MAX;
 	bool reserve = len <= PAGE_SIZE;
 	struct bvecq *head, *tail;
@@ -874,9 +931,9 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 
 	while (len) {
 		part = min(len, max_part);
-		if (netmem_alloc_key(netmem_key_of_sk(sk), part, 1, hints,
-				     part > PAGE_SIZE ? big_gfp : gfp, &bv,
-				     reserve)) {
+		part_gfp = part > PAGE_SIZE ? big_gfp : gfp;
+		if (!netmem_alloc_fast(key, part, 1, hints, part_gfp, &bv) &&
+		    netmem_alloc_slow(key, part, 1, hints, part_gfp, &bv, reserve)) {
 			if (part <= PAGE_SIZE)
 				goto nomem;
 			max_part = PAGE_SIZE;
@@ -920,10 +977,8 @@ void netmem_free(struct bio_vec *bv)
 	bv->bv_page = NULL;
 
 	page = compound_head(page);
-	if (unlikely(!page_pool_page_is_pp(page)))
-		netmem_free_unpooled(page);
-	else if (page_pool_unref_and_test(page_to_netmem(page)))
-		netmem_chunk_put(page);
+	if (unlikely(atomic_long_dec_and_test(netmem_refs(page))))
+		netmem_free_last(page);
 }
 EXPORT_SYMBOL(netmem_free);
 
@@ -951,19 +1006,14 @@ void netmem_free_bulk(struct bio_vec *bv, unsigned int nr)
 		}
 
 		page = compound_head(page);
-		if (!page_pool_page_is_pp(page)) {
-			netmem_free(&bv[i++]);
-			continue;
-		}
-
 		bv[i++].bv_page = NULL;
 		while (i < nr && bv[i].bv_page &&
 		       compound_head(bv[i].bv_page) == page) {
 			bv[i++].bv_page = NULL;
 			refs++;
 		}
-		if (!page_pool_unref_netmem(page_to_netmem(page), refs))
-			netmem_chunk_put(page);
+		if (atomic_long_sub_and_test(refs, netmem_refs(page)))
+			netmem_free_last(page);
 	}
 }
 EXPORT_SYMBOL(netmem_free_bulk);

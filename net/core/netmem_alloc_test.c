@@ -141,6 +141,12 @@ static void netmem_test_malformed(struct kunit *test)
 	};
 	struct bio_vec bv, before;
 
+	/* Room for them shall not be what is missing. */
+	for (int hints = 0; hints < NETMEM_NR_CLASSES; hints++) {
+		KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 1, hints, &bv));
+		netmem_free(&bv);
+	}
+
 	memset(&bv, 0x5a, sizeof(bv));
 	before = bv;
 	for (int i = 0; i < ARRAY_SIZE(t); i++) {
@@ -205,7 +211,7 @@ static void netmem_test_contract(struct kunit *test)
 
 static void netmem_test_zero(struct kunit *test)
 {
-	struct bio_vec bv;
+	struct bio_vec first, bv;
 
 	for (int i = 0; i < ARRAY_SIZE(netmem_lens); i++) {
 		KUNIT_ASSERT_EQ(test, 0,
@@ -213,11 +219,19 @@ static void netmem_test_zero(struct kunit *test)
 		memset(bvec_virt(&bv), 0xff, bv.bv_len);
 		netmem_free(&bv);
 
-		KUNIT_ASSERT_EQ(test, 0,
-				netmem_alloc_gfp(NULL, netmem_lens[i], 1, 0,
-						 GFP_KERNEL | __GFP_ZERO, &bv));
-		KUNIT_EXPECT_NULL(test, memchr_inv(bvec_virt(&bv), 0, bv.bv_len));
-		netmem_free(&bv);
+		/* From a chunk that starts over, and from one that has room. */
+		for (int j = 0; j < 2; j++) {
+			first.bv_page = NULL;
+			if (j)
+				KUNIT_ASSERT_EQ(test, 0, netmem_alloc(NULL, 1, 0, &first));
+			KUNIT_ASSERT_EQ(test, 0,
+					netmem_alloc_gfp(NULL, netmem_lens[i], 1, 0,
+							 GFP_KERNEL | __GFP_ZERO, &bv));
+			KUNIT_EXPECT_NULL(test, memchr_inv(bvec_virt(&bv), 0, bv.bv_len));
+			memset(bvec_virt(&bv), 0xff, bv.bv_len);
+			netmem_free(&bv);
+			netmem_free(&first);
+		}
 	}
 }
 
