@@ -532,7 +532,8 @@ static void test_unseal(struct kunit *test)
 		struct iov_iter iter;
 
 		KUNIT_ASSERT_NOT_NULL(test, payload);
-		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action, payload));
+		KUNIT_ASSERT_EQ(test, 0,
+				kunit_add_action_or_reset(test, bvecq_put_action, payload));
 		KUNIT_ASSERT_NOT_NULL(test, tr);
 		KUNIT_EXPECT_EQ(test, rest, bvecq_bytes(payload));
 		for (int bad = 1; bad >= 0; bad--) {
