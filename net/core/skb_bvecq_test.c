@@ -606,7 +606,7 @@ static void test_packet_append(struct kunit *test)
 	put_page(pfrag.page);
 }
 
-/* What is in a frag_list is detached as well, but for those that have it, too. */
+/* What is in a frag_list is detached as well; who else has it keeps it as it was. */
 static void test_packet_list(struct kunit *test)
 {
 	struct message *m[2];

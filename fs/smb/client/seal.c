@@ -53,23 +53,6 @@ static void smb3_fill_transform_hdr(const struct TCP_Server_Info *server,
 }
 
 /**
- * smb3_fill_iv - Make a cipher's initialisation vector of a nonce
- * @server: The connection
- * @tr_hdr: Header with the nonce
- * @iv: The vector; zero
- */
-void smb3_fill_iv(const struct TCP_Server_Info *server,
-		  const struct smb2_transform_hdr *tr_hdr, u8 *iv)
-{
-	if (smb3_cipher_is_gcm(server)) {
-		memcpy(iv, tr_hdr->Nonce, SMB3_AES_GCM_NONCE);
-	} else {
-		iv[0] = 3;
-		memcpy(iv + 1, tr_hdr->Nonce, SMB3_AES_CCM_NONCE);
-	}
-}
-
-/**
  * smb3_nr_pieces - Count the pieces of a chain
  * @bq: The chain, or NULL
  *
@@ -108,6 +91,39 @@ int smb3_sg_append(struct sg_table *sgt, unsigned int max, const struct bvecq *b
 	return n == len ? 0 : -EIO;
 }
 
+/**
+ * smb3_run_aead - Encrypt or decrypt
+ * @server: The connection
+ * @req: The request, of a cipher that has its key
+ * @tr_hdr: The transform header, which has the nonce
+ * @iv: Room for the initialisation vector; zero
+ * @src: What to read, from the transform header's nonce onwards
+ * @dst: Where to write; may be @src
+ * @len: Number of bytes to read, less those of the transform header
+ * @enc: To encrypt, rather than to decrypt
+ *
+ * Context: Process context; sleeps if the cipher does.
+ * Return: 0, -EBADMSG if what is to be decrypted was tampered with, or what else
+ * the cipher says.
+ */
+int smb3_run_aead(const struct TCP_Server_Info *server, struct aead_request *req,
+		  const struct smb2_transform_hdr *tr_hdr, u8 *iv,
+		  struct scatterlist *src, struct scatterlist *dst, size_t len, bool enc)
+{
+	DECLARE_CRYPTO_WAIT(wait);
+
+	if (smb3_cipher_is_gcm(server)) {
+		memcpy(iv, tr_hdr->Nonce, SMB3_AES_GCM_NONCE);
+	} else {
+		iv[0] = 3;
+		memcpy(iv + 1, tr_hdr->Nonce, SMB3_AES_CCM_NONCE);
+	}
+	aead_request_set_crypt(req, src, dst, len, iv);
+	aead_request_set_ad(req, SMB3_AAD_LEN);
+	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG, crypto_req_done, &wait);
+	return crypto_wait_req(enc ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req), &wait);
+}
+
 static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 			struct smb2_transform_hdr *tr_hdr,
 			struct bvecq *plain, struct bvecq *sealed, size_t len)
@@ -116,7 +132,6 @@ static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 	unsigned int ndst = 1 + smb3_nr_pieces(sealed) + 1;
 	struct sg_table src = {}, dst = {};
 	struct aead_request *req;
-	DECLARE_CRYPTO_WAIT(wait);
 	void *creq;
 	u8 *iv;
 	int rc;
@@ -141,13 +156,8 @@ static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 	sg_set_buf(&dst.sgl[dst.nents++], tr_hdr->Signature, SMB2_SIGNATURE_SIZE);
 	sg_mark_end(&dst.sgl[dst.nents - 1]);
 
-	smb3_fill_iv(server, tr_hdr, iv);
 	aead_request_set_tfm(req, tfm);
-	aead_request_set_crypt(req, src.sgl, dst.sgl, len, iv);
-	aead_request_set_ad(req, SMB3_AAD_LEN);
-	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG,
-				  crypto_req_done, &wait);
-	rc = crypto_wait_req(crypto_aead_encrypt(req), &wait);
+	rc = smb3_run_aead(server, req, tr_hdr, iv, src.sgl, dst.sgl, len, true);
 out:
 	kfree_sensitive(creq);
 	return rc;

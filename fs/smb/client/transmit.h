@@ -8,11 +8,13 @@
 #include <linux/sizes.h>
 #include <linux/types.h>
 
+struct aead_request;
 struct bvecq;
 struct bvecq_pos;
 struct cifs_ses;
 struct iov_iter;
 struct kvec;
+struct scatterlist;
 struct sg_table;
 struct smb2_transform_hdr;
 struct smb_message;
@@ -62,8 +64,9 @@ int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len
 #define SMB3_AAD_OFFSET	offsetof(struct smb2_transform_hdr, Nonce)
 #define SMB3_AAD_LEN	(sizeof(struct smb2_transform_hdr) - SMB3_AAD_OFFSET)
 
-void smb3_fill_iv(const struct TCP_Server_Info *server,
-		  const struct smb2_transform_hdr *tr_hdr, u8 *iv);
+int smb3_run_aead(const struct TCP_Server_Info *server, struct aead_request *req,
+		  const struct smb2_transform_hdr *tr_hdr, u8 *iv,
+		  struct scatterlist *src, struct scatterlist *dst, size_t len, bool enc);
 unsigned int smb3_nr_pieces(const struct bvecq *bq);
 int smb3_sg_append(struct sg_table *sgt, unsigned int max, const struct bvecq *bq,
 		   size_t offset, size_t len);

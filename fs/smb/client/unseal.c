@@ -72,7 +72,6 @@ int smb3_unseal(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 	unsigned int nents = 3 + smb3_nr_pieces(payload);
 	struct sg_table sgt = {};
 	struct aead_request *req;
-	DECLARE_CRYPTO_WAIT(wait);
 	void *creq;
 	u8 *iv;
 	int rc;
@@ -98,12 +97,9 @@ int smb3_unseal(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 	sg_set_buf(&sgt.sgl[sgt.nents++], tr_hdr->Signature, SMB2_SIGNATURE_SIZE);
 	sg_mark_end(&sgt.sgl[sgt.nents - 1]);
 
-	smb3_fill_iv(server, tr_hdr, iv);
 	aead_request_set_tfm(req, tfm);
-	aead_request_set_crypt(req, sgt.sgl, sgt.sgl, len + rest + SMB2_SIGNATURE_SIZE, iv);
-	aead_request_set_ad(req, SMB3_AAD_LEN);
-	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG, crypto_req_done, &wait);
-	rc = crypto_wait_req(crypto_aead_decrypt(req), &wait);
+	rc = smb3_run_aead(server, req, tr_hdr, iv, sgt.sgl, sgt.sgl,
+			   len + rest + SMB2_SIGNATURE_SIZE, false);
 out:
 	kfree_sensitive(creq);
 	return rc;

@@ -132,22 +132,16 @@ between_nft_prerouting() { mangle "$4" prerouting; }
 
 between_nft_input() { mangle "$4" input; }
 
-# BPF programs, which skb_bvecq.c attaches
-between_tc_egress() { ARGS=(-u 0xee -x tc-egress -w "$2"); }
+# bpf PROGRAM WHERE...: one that skb_bvecq.c attaches
+bpf()
+{
+	local dev=$3
 
-between_tc_egress_direct() { ARGS=(-u 0xee -x tc-egress-direct -w "$2"); }
-
-between_tc_ingress() { ARGS=(-u 0xee -x tc-ingress -w "$5"); }
-
-between_tc_ingress_direct() { ARGS=(-u 0xee -x tc-ingress-direct -w "$5"); }
-
-between_xdp_generic() { ARGS=(-u 0xee -x xdp-generic -w "$5"); }
-
-between_xdp_generic_direct() { ARGS=(-u 0xee -x xdp-generic-direct -w "$5"); }
-
-between_xdp_native() { ARGS=(-u 0xee -x xdp-native -w "$5"); }
-
-between_xdp_native_direct() { ARGS=(-u 0xee -x xdp-native-direct -w "$5"); }
+	case $1 in
+	*ingress* | xdp*) dev=$6 ;;
+	esac
+	ARGS=(-u 0xee -x "${1//_/-}" -w "$dev")
+}
 
 nothing_between()
 {
@@ -179,7 +173,10 @@ read_only()
 		[[ "$2:$path" != lo:xdp_native* ]] || continue
 		wanted "read-only:$2:$path" || continue
 		ARGS=()
-		"between_$path" "$@" || RET=$ksft_skip
+		case $path in
+		tc_* | xdp_*) bpf "$path" "$@" ;;
+		*) "between_$path" "$@" || RET=$ksft_skip ;;
+		esac
 		run "read-only:$2:$path" -t "$1" -r "$4" -a "$6" -n $((1 << 20)) "${ARGS[@]}"
 		case $path in
 		esp*)	esp_used
