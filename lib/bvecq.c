@@ -802,14 +802,18 @@ EXPORT_SYMBOL_GPL(bvecq_tx_end);
  * on @from covers both.  Otherwise that is so already.
  *
  * A message that is still being sent cannot be followed by another one: two
- * senders who take turns would have each wait for the other's last segment.
+ * senders who take turns would have each wait for the other's last segment.  Nor
+ * can @from be followed by more than %BVECQ_TX_LINK_MAX segments: an sk_buff whose
+ * end is split off and grows again would hold it for as long as there is more.
  *
  * Context: The socket is locked; transmit references on @from and @to are held.
  * Return: Whether the reference on @from covers @to.
  */
 bool bvecq_tx_link(struct bvecq *from, struct bvecq *to)
 {
-	while (from != to) {
+	for (unsigned int n = 0; from != to; n++) {
+		if (n == BVECQ_TX_LINK_MAX)
+			return false;
 		if (!from->tx_next) {
 			if (!READ_ONCE(from->sent))
 				return false;

@@ -66,8 +66,9 @@ enum bvecq_mem {
  *	reference while it is being transmitted.
  * @done: Tells the owner that the segment is finished with, exactly once: when
  *	the network has let go of it or, if it never was transmitted, before its
- *	memory is released.  Gets the number of bytes sent (0 if it never was)
- *	and whether the network had to copy any of them.  May be called in softirq.
+ *	memory is released.  Gets the segment's number of bytes, queued or not (0 if
+ *	bvecq_tx_begin() never was called), and whether the network had to copy any
+ *	of them.  May be called in softirq.
  * @priv: The owner's.
  * @__bv: Room for the pieces of a small segment.
  *
@@ -99,6 +100,9 @@ struct bvecq {
 	void		*priv;
 	struct bio_vec	__bv[];
 };
+
+/* How many segments a packet can refer to by the first one: bvecq_tx_link(). */
+#define BVECQ_TX_LINK_MAX	64
 
 /* The number of pieces that fit into a segment from bvecq_alloc_reserved(). */
 #define BVECQ_RESERVED_SLOTS	16

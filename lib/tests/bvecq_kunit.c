@@ -1739,6 +1739,26 @@ static void test_tx_progress(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, folio_ref_count(tx.folio));
 }
 
+/* An sk_buff does not hold its first segment for as long as there are others. */
+static void test_tx_link_far(struct kunit *test)
+{
+	struct bvecq *bq[BVECQ_TX_LINK_MAX + 2];
+
+	for (int i = 0; i < ARRAY_SIZE(bq); i++) {
+		bq[i] = bvecq_alloc(1, BVECQ_MEM_BORROWED, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, bq[i]);
+		KUNIT_ASSERT_EQ(test, 0, bvecq_append(bq[i], ZERO_PAGE(0), 0, 1));
+		if (i)
+			bvecq_join(bq[i - 1], bq[i]);
+	}
+	KUNIT_ASSERT_EQ(test, 0, bvecq_tx_begin(bq[0], &tx_ops, 0));
+	KUNIT_EXPECT_TRUE(test, bvecq_tx_link(bq[0], bq[BVECQ_TX_LINK_MAX]));
+	KUNIT_EXPECT_FALSE(test, bvecq_tx_link(bq[0], bq[BVECQ_TX_LINK_MAX + 1]));
+	KUNIT_EXPECT_TRUE(test, bvecq_tx_link(bq[1], bq[BVECQ_TX_LINK_MAX + 1]));
+	bvecq_tx_end(bq[0]);
+	bvecq_put(bq[0]);
+}
+
 /* Who keeps a message for a resend does not hold up what follows it on the wire. */
 static void test_tx_link(struct kunit *test)
 {
@@ -2161,6 +2181,7 @@ static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_tx_no_skb),
 	KUNIT_CASE(test_tx_progress),
 	KUNIT_CASE(test_tx_link),
+	KUNIT_CASE(test_tx_link_far),
 	KUNIT_CASE(test_tx_move),
 	KUNIT_CASE(test_tx_again),
 	KUNIT_CASE(test_tx_never),

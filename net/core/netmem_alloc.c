@@ -294,6 +294,10 @@ static struct page *netmem_close_chunk(struct netmem_open *nc)
 
 	if (page_pool_unref_netmem(page_to_netmem(page), NETMEM_BIAS - users))
 		return NULL;
+	/* Whoever took page references did so before he freed a fragment, and it is
+	 * a load that may have told us so: see netmem_is_drained().
+	 */
+	smp_rmb();
 	return page;
 }
 
@@ -317,7 +321,11 @@ static void netmem_retire_cpu(struct netmem_set *set, int cpu)
  */
 static bool netmem_is_drained(const struct netmem_open *nc)
 {
-	return atomic_long_read(netmem_refs(nc->page)) == NETMEM_BIAS - nc->users &&
+	/* Pairs with netmem_free(), before which page references were taken: who
+	 * sees that a fragment is free has to see them, too.
+	 */
+	return atomic_long_read_acquire(netmem_refs(nc->page)) ==
+			NETMEM_BIAS - nc->users &&
 	       netmem_is_ours_alone(nc->page);
 }
 
@@ -376,15 +384,12 @@ static noinline void netmem_free_last(struct page *page)
  * Sets.
  */
 
-/* Such a device's pools can be mapped, so it gets pools of its own. Memory that
- * the device can reach through a bounce buffer only is better not kept mapped.
- */
+/* Such a device's pools can be mapped, so it gets pools of its own. */
 static bool netmem_dev_has_dma(const struct net_device *dev)
 {
 	struct device *parent = READ_ONCE(dev->dev.parent);
 
-	return dev->tx_pool_dma && parent && parent->dma_mask &&
-	       !dma_addressing_limited(parent);
+	return dev->tx_pool_dma && parent && parent->dma_mask;
 }
 
 /* An IOMMU that translates and is strict, so that no mapping outlives its use. */
@@ -483,7 +488,11 @@ static void netmem_set_create_fn(struct work_struct *work)
 {
 	struct netmem_set *set = container_of(work, struct netmem_set, create);
 
-	if (netmem_set_init_pools(set)) {
+	/* Memory that the device can reach through a bounce buffer only is better
+	 * not kept mapped. To find that out may take a lock that no softirq can.
+	 */
+	if (dma_addressing_limited(set->dev->dev.parent) ||
+	    netmem_set_init_pools(set)) {
 		kfree(set);
 		return;
 	}
@@ -673,7 +682,8 @@ static struct page *netmem_refill(struct netmem_set *set, unsigned int hints,
 	struct netmem_open *nc;
 	bool small = false;
 
-	gfp &= ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC);
+	gfp &= ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC |
+		 __GFP_HIGH);
 	gfp |= __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC;
 
 	page = netmem_pool_take(&pools[NETMEM_POOL_CHUNK], gfp);
@@ -738,7 +748,7 @@ static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
 		if (!page) {
 			page = netmem_alloc_unpooled(len, align,
 						     gfp & NETMEM_GFP_MASK,
-						     reserve);
+						     reserve && !(gfp & __GFP_NOMEMALLOC));
 			if (!page)
 				return -ENOMEM;
 			atomic_long_set(netmem_refs(page), 1);
@@ -826,7 +836,8 @@ static noinline int netmem_alloc_dst_slow(const struct dst_entry *dst, size_t le
  * PAGE_SIZE, the allocation does not fail: a small reserve stands behind it,
  * so that writeback goes forward under memory pressure. As with any mempool
  * that holds only if nobody waits for one fragment while he keeps another that
- * will not be freed without it. Longer fragments may fail when memory is
+ * will not be freed without it: who must do that gives %__GFP_NOMEMALLOC, which
+ * leaves the reserve alone. Longer fragments may fail when memory is
  * fragmented; use shorter ones then.
  *
  * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
@@ -890,8 +901,8 @@ EXPORT_SYMBOL(netmem_alloc_dst);
  *
  * If @len is at most PAGE_SIZE, the reserve of netmem_alloc_gfp() stands behind
  * the memory and that of bvecq_alloc_reserved() behind the segment, so that the
- * allocation does not fail if @gfp allows direct reclaim. Whoever needs many
- * pages might wait for his own.
+ * allocation does not fail if @gfp allows direct reclaim and is without
+ * %__GFP_NOMEMALLOC. Whoever needs many pages might wait for his own.
  *
  * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
  * allows direct reclaim. The caller holds a reference on @sk.
@@ -910,7 +921,7 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 	gfp_t big_gfp = (gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_NORETRY, part_gfp;
 	struct netmem_key key = netmem_key_of_sk(sk);
 	size_t part, max_part = NETMEM_FRAG_MAX;
-	bool reserve = len <= PAGE_SIZE;
+	bool reserve = len <= PAGE_SIZE && !(gfp & __GFP_NOMEMALLOC);
 	struct bvecq *head, *tail;
 	struct bio_vec bv;
 
@@ -1121,9 +1132,11 @@ VISIBLE_IF_KUNIT unsigned long netmem_shrink_count(struct shrinker *shrinker,
 	list_for_each_entry(set, &netmem_sets, list) {
 		for (int c = 0; c < NETMEM_NR_CLASSES; c++) {
 			for (int p = 0; p < NETMEM_NR_POOLS; p++) {
-				struct page_pool *pp = set->classes[c].pools[p].pp;
+				struct netmem_pool *np = &set->classes[c].pools[p];
+				struct page_pool *pp = np->pp;
 
 				if (READ_ONCE(pp->alloc.count) ||
+				    READ_ONCE(np->nr_lingering) ||
 				    !__ptr_ring_empty(&pp->ring))
 					nr += (unsigned long)
 						page_pool_inflight(pp, false) <<
@@ -1153,6 +1166,8 @@ VISIBLE_IF_KUNIT unsigned long netmem_shrink_scan(struct shrinker *shrinker,
 				if (nr >= sc->nr_to_scan)
 					break;
 				spin_lock_bh(&np->lock);
+				netmem_linger_drain(np, false);
+				page_pool_tx_reap(np->pp, UINT_MAX);
 				nr += (unsigned long)page_pool_trim(np->pp, 0,
 					DIV_ROUND_UP(sc->nr_to_scan - nr,
 						     1UL << order)) << order;

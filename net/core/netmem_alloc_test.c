@@ -1138,7 +1138,21 @@ static void netmem_test_bvecq_short(struct kunit *test)
 	chain = netmem_alloc_bvecq(NULL, PAGE_SIZE, 0, GFP_NOFS);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(chain));
 	KUNIT_EXPECT_TRUE(test, netmem_saw_reserve);
+	KUNIT_EXPECT_TRUE(test, chain->reserved);
 	bvecq_put(chain);
+	netmem_check_pages(test);
+
+	/* Unless its owner has another one that somebody might wait for. */
+	netmem_saw_reserve = false;
+	chain = netmem_alloc_bvecq(NULL, PAGE_SIZE, 0, GFP_NOFS | __GFP_NOMEMALLOC);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(chain));
+	KUNIT_EXPECT_FALSE(test, netmem_saw_reserve);
+	KUNIT_EXPECT_FALSE(test, chain->reserved);
+	bvecq_put(chain);
+	KUNIT_EXPECT_EQ(test, 0, netmem_alloc_gfp(NULL, 64, 1, 0,
+						  GFP_NOFS | __GFP_NOMEMALLOC, &bv[15]));
+	KUNIT_EXPECT_FALSE(test, netmem_saw_reserve);
+	netmem_free(&bv[15]);
 	netmem_check_pages(test);
 
 	kunit_deactivate_static_stub(test, netmem_alloc_unpooled);

@@ -145,9 +145,9 @@ static struct dst_entry *netmem_route(struct sock *sk, const struct sockaddr *de
  *
  * The route is found as sendmsg() would find it, by what the socket is bound
  * to, its mark and its VRF; source address and options that a control message
- * gives are not known here. It is a hint only: the memory can be sent anywhere.
- * So who wants memory more than an answer may ask netmem_alloc_gfp() if there is no
- * route.
+ * gives are not known here, nor are IP_MULTICAST_IF and IP_UNICAST_IF looked at.
+ * It is a hint only: the memory can be sent anywhere. So who wants memory more than
+ * an answer may ask netmem_alloc_gfp() if there is no route.
  *
  * Context: any but hardirq; interrupts must be enabled. Sleeps only if @gfp
  * allows direct reclaim. The caller holds a reference on @sk.

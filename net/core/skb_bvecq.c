@@ -216,6 +216,10 @@ ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
 			ret = -EIO;
 			break;
 		}
+		/* The segment that is left behind may be gone then. */
+		iter->bvecq = pos.bq;
+		iter->bvecq_slot = pos.slot;
+		iter->iov_offset = pos.offset;
 		bq = bvecq_tx_move(bq, pos.bq, false);
 		if (!spliced && !skb_can_manage(skb, &bq->ubuf))
 			break;

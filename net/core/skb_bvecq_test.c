@@ -18,6 +18,7 @@
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
+#include <net/gro.h>
 #include <net/net_namespace.h>
 #include <net/netmem_alloc.h>
 #include <net/skb_bvecq.h>
@@ -384,6 +385,9 @@ static void test_packet_full(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, MAX_SKB_FRAGS * 4000 - 100, n);
 	KUNIT_EXPECT_EQ(test, MAX_SKB_FRAGS, skb_shinfo(skb)->nr_frags);
 	KUNIT_EXPECT_EQ(test, -EMSGSIZE, skb_splice_bvecq(skb, &msg, m->len));
+	/* What has been sent may be freed, and what is left is not looked for in it. */
+	KUNIT_EXPECT_PTR_EQ(test, msg.msg_iter.bvecq,
+			    container_of(msg.msg_ubuf, struct bvecq, ubuf));
 	expect_content(test, skb, 0);
 	/* The device was not asked to, so it has been summed in as many steps. */
 	KUNIT_EXPECT_EQ(test, (__force u16)csum_fold(skb_checksum(skb, 0, skb->len, 0)),
@@ -491,14 +495,13 @@ static struct socket *socket_new(struct kunit *test, sa_family_t family, int typ
 	return sock;
 }
 
-/* Two sockets, of TCP or UDP, connected over the loopback device. */
-static struct pair *pair_new_type(struct kunit *test, sa_family_t family, int type)
+/* Connect p->tx, of TCP or UDP, over the loopback device. Returns to whom. */
+static struct socket *pair_connect(struct kunit *test, struct pair *p,
+				   sa_family_t family, int type)
 {
-	struct pair *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
 	struct sockaddr_storage addr = { .ss_family = family };
 	struct socket *listener;
 
-	KUNIT_ASSERT_NOT_NULL(test, p);
 	KUNIT_ASSERT_EQ(test, 0, lo_up());
 	listener = socket_new(test, family, type);
 	p->tx = socket_new(test, family, type);
@@ -513,14 +516,27 @@ static struct pair *pair_new_type(struct kunit *test, sa_family_t family, int ty
 		((struct sockaddr_in6 *)&addr)->sin6_addr = in6addr_loopback;
 	KUNIT_ASSERT_EQ(test, 0, kernel_connect(p->tx, (struct sockaddr_unsized *)&addr,
 						sizeof(addr), 0));
-	if (type == SOCK_STREAM) {
-		KUNIT_ASSERT_EQ(test, 0, kernel_accept(listener, &p->rx, 0));
-		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action,
-								   p->rx));
-		kunit_release_action(test, release_sock_action, listener);
-	} else {
+	return listener;
+}
+
+static void pair_accept(struct kunit *test, struct pair *p, struct socket *listener)
+{
+	KUNIT_ASSERT_EQ(test, 0, kernel_accept(listener, &p->rx, 0));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, release_sock_action, p->rx));
+	kunit_release_action(test, release_sock_action, listener);
+}
+
+static struct pair *pair_new_type(struct kunit *test, sa_family_t family, int type)
+{
+	struct pair *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
+	struct socket *listener;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	listener = pair_connect(test, p, family, type);
+	if (type == SOCK_STREAM)
+		pair_accept(test, p, listener);
+	else
 		p->rx = listener;
-	}
 	p->tx->sk->sk_sndtimeo = WAIT;
 	p->rx->sk->sk_rcvtimeo = WAIT;
 	return p;
@@ -640,6 +656,23 @@ static void test_packet_list(struct kunit *test)
 	kfree_skb(clone);
 	for (int i = 0; i < 2; i++)
 		KUNIT_EXPECT_EQ(test, refs[i], message_refs(m[i]));
+}
+
+/* Nobody looks for somebody's memory behind a packet that has none. */
+static void test_gro_list(struct kunit *test)
+{
+	struct message *m = message_new(test, 9000, 3000, BVECQ_MEM_PAGE);
+	struct sk_buff *skb = packet(test, m), *p = alloc_skb(256, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	memset(p->cb, 0, sizeof(p->cb));
+	memset(skb->cb, 0, sizeof(skb->cb));
+	NAPI_GRO_CB(p)->last = p;
+	KUNIT_EXPECT_EQ(test, -ETOOMANYREFS, skb_gro_receive_list(p, skb));
+	KUNIT_EXPECT_FALSE(test, skb_has_frag_list(p));
+	kfree_skb(p);
+	kfree_skb(skb);
+	expect_done(m, false);
 }
 
 struct receiver {
@@ -1444,6 +1477,35 @@ static void test_refuse_layered(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, m->told);
 }
 
+/* A sockmap can have a connection before somebody accepts it. */
+static void test_refuse_accepted(struct kunit *test)
+{
+	struct message *m = message_new(test, 1000, 1000, BVECQ_MEM_PAGE);
+	struct request_sock_queue *queue;
+	static struct proto layered;
+	struct pair p = {}, back;
+	struct socket *listener;
+	struct proto *prot;
+	struct sock *sk;
+
+	listener = pair_connect(test, &p, AF_INET, SOCK_STREAM);
+	queue = &inet_csk(listener->sk)->icsk_accept_queue;
+	for (int i = 0; i < 100 && reqsk_queue_empty(queue); i++)
+		msleep(20);
+	KUNIT_ASSERT_FALSE(test, reqsk_queue_empty(queue));
+	sk = queue->rskq_accept_head->sk;
+	prot = sk->sk_prot;
+	layered = *prot;
+	WRITE_ONCE(sk->sk_prot, &layered);
+	pair_accept(test, &p, listener);
+	KUNIT_EXPECT_PTR_EQ(test, sk, p.rx->sk);
+
+	back = (struct pair){ .tx = p.rx, .rx = p.tx };
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, send_message(&back, m, 0, false));
+	KUNIT_EXPECT_EQ(test, 1, m->told);
+	WRITE_ONCE(sk->sk_prot, prot);
+}
+
 /* An iterator of another kind has no segments to complete. */
 static void test_refuse_iter(struct kunit *test)
 {
@@ -1464,6 +1526,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_busy),
 	KUNIT_CASE_PARAM(test_refuse, refuse_gen_params),
 	KUNIT_CASE_PARAM(test_refuse_layered, takes_gen_params),
+	KUNIT_CASE(test_refuse_accepted),
 	KUNIT_CASE_PARAM(test_refuse_iter, takes_gen_params),
 	KUNIT_CASE_PARAM(test_packet, packet_gen_params),
 	KUNIT_CASE(test_packet_full),
@@ -1471,6 +1534,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_packet_mixed),
 	KUNIT_CASE(test_packet_append),
 	KUNIT_CASE(test_packet_list),
+	KUNIT_CASE(test_gro_list),
 	KUNIT_CASE_PARAM(test_stream, stream_gen_params),
 	KUNIT_CASE(test_queued),
 	KUNIT_CASE(test_turns),

@@ -13,7 +13,8 @@
  * The packets take no references on any of it.  They hold the chain, until the
  * server has acknowledged them: see Documentation/networking/skb_bvecq.rst.  So it
  * does not matter to the request's owner whether the reply, a signal or a
- * reconnect comes first.
+ * reconnect comes first.  A connection that is given up sends nothing any more,
+ * see cifs_set_socket(), since the memory's owner may write to it by then.
  */
 
 #include <kunit/static_stub.h>
@@ -22,6 +23,7 @@
 #include <linux/delay.h>
 #include <linux/net.h>
 #include <linux/netfs.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/task_work.h>
 #include <net/netmem_alloc.h>
@@ -55,6 +57,9 @@ static struct sock *smb_get_sock(struct TCP_Server_Info *server)
  *	pool
  * @len: Number of bytes
  *
+ * It is what a message is made into, which is held meanwhile, so nothing of what is
+ * held in reserve for messages is used.
+ *
  * Context: Process context; may sleep, does not enter a filesystem.  Takes the
  * server's srv_lock.
  * Return: A chain of exactly @len bytes that the caller owns, or an ERR_PTR().
@@ -62,7 +67,7 @@ static struct sock *smb_get_sock(struct TCP_Server_Info *server)
 struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len)
 {
 	struct sock *sk = smb_get_sock(server);
-	struct bvecq *bq = netmem_alloc_bvecq(sk, len, 0, GFP_NOFS);
+	struct bvecq *bq = netmem_alloc_bvecq(sk, len, 0, GFP_NOFS | __GFP_NOMEMALLOC);
 
 	if (sk)
 		sock_put(sk);
@@ -164,14 +169,30 @@ struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
  * input twice has to find the same twice.  The memory of direct I/O belongs to a
  * program that may write to it at any time.  Page-cache folios are stable under
  * writeback where the connection signs, see cifs_set_ops(), but not where it
- * seals.
+ * seals; and an inode may be older than a reconnect that has brought signatures.
  */
+static bool smb_folios_are_stable(const struct iov_iter *iter)
+{
+	const struct folio_queue *folioq = iter->folioq;
+	unsigned int slot = iter->folioq_slot;
+	const struct address_space *mapping;
+
+	if (slot >= folioq_nr_slots(folioq)) {
+		folioq = folioq->next;
+		slot = 0;
+	}
+	/* Other folios, of a bounce buffer, nobody else has. */
+	mapping = READ_ONCE(folioq_folio(folioq, slot)->mapping);
+	return !mapping || mapping_stable_writes(mapping);
+}
+
 static bool smb_payload_may_change(const struct TCP_Server_Info *server,
 				   const struct iov_iter *payload, int flags)
 {
 	if (flags & CIFS_TRANSFORM_REQ)
 		return smb3_seal_rereads(server);
-	return server->sign && !iov_iter_is_folioq(payload);
+	return server->sign &&
+	       !(iov_iter_is_folioq(payload) && smb_folios_are_stable(payload));
 }
 
 /* Is it cheaper to copy payload into memory that is mapped than to map it? */
@@ -239,6 +260,7 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 {
 	size_t payload_len = payload ? iov_iter_count(payload) : 0;
 	struct bvecq *referred = NULL, *request;
+	gfp_t gfp = GFP_NOFS;
 	struct sock *sk = smb_get_sock(server);
 	size_t copied_len = 0;
 	struct bvecq_pos to;
@@ -254,8 +276,10 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 			copied_len = payload_len;
 	}
 
-	request = netmem_alloc_bvecq(sk, SMB_MESSAGE_HEADROOM + len + copied_len, 0,
-				     GFP_NOFS);
+	/* Who waits for what is held in reserve must not hold any of it. */
+	if (msg->flags & CIFS_COMPOUNDABLE)
+		gfp |= __GFP_NOMEMALLOC;
+	request = netmem_alloc_bvecq(sk, SMB_MESSAGE_HEADROOM + len + copied_len, 0, gfp);
 	if (IS_ERR(request)) {
 		bvecq_put(referred);
 		rc = PTR_ERR(request);
@@ -267,7 +291,8 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 
 	to = (struct bvecq_pos){ .bq = request };
 	smb_request_write(&to, NULL, len);
-	msg->unstable = referred && !iov_iter_is_folioq(payload);
+	msg->unstable = referred &&
+			!(iov_iter_is_folioq(payload) && smb_folios_are_stable(payload));
 	if (referred)
 		bvecq_join(bvecq_tail(request), referred);
 	else if (payload_len && !smb_fill_from_iter(&to, payload))
@@ -539,7 +564,7 @@ static int smb_transmit_tcp(struct TCP_Server_Info *server, struct bvecq *chain,
 
 /*
  * Send a message.  The caller may put @chain afterwards: TCP holds it for as long
- * as it needs it, and RDMA has waited for the sends to end.
+ * as it needs it, and RDMA has waited for the sends to end, or for the connection.
  *
  * Returns 0 if all of it was queued, -EAGAIN if there is no connection or it is
  * stuck, -EINTR or -ERESTARTSYS for a signal, or -ECONNABORTED.  If only a part
@@ -632,7 +657,7 @@ int smb_transmit_messages(struct TCP_Server_Info *server,
 	int rc;
 
 	for (const struct smb_message *msg = head; msg; msg = msg->next)
-		dump_smb(msg->hdr, umin(msg->len, PAGE_SIZE));
+		dump_smb(msg->hdr, umin(msg->len, msg->request->bv[0].bv_len - msg->front));
 
 	/* [MS-SMB2] section 3.1.4.4 wants the message compressed before it is sealed. */
 	if (head->flags & CIFS_COMPRESS_REQ) {

@@ -318,10 +318,13 @@ static void test_copy_payload(struct kunit *test)
 		int			flags;
 		__le16			cipher;
 		bool			copied;
+		bool			unstable;	/* of an inode of old */
 	} cases[] = {
 		{ PAYLOAD_PAGES, false, 0, 0, false },
 		{ PAYLOAD_PAGES, true, 0, 0, true },
 		{ PAYLOAD_FOLIO, true, 0, 0, false },
+		{ PAYLOAD_FOLIO, true, 0, 0, true, true },
+		{ PAYLOAD_FOLIO, false, 0, 0, false, true },
 		{ PAYLOAD_PAGES, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES128_GCM, false },
 		{ PAYLOAD_PAGES, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES128_CCM, true },
 		{ PAYLOAD_FOLIO, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES256_CCM, true },
@@ -331,8 +334,11 @@ static void test_copy_payload(struct kunit *test)
 	for (int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct layout_case c = { "", cases[i].kind, 1, { SZ_64K } };
 		struct message *m = make_message(test, &c);
+		struct address_space mapping = {};
 		struct bvecq *chain;
 
+		if (cases[i].unstable)
+			page_folio(m->first[0])->mapping = &mapping;
 		m->server.sign = cases[i].sign;
 		m->server.cipher_type = cases[i].cipher;
 		m->msg[0]->flags = cases[i].flags;
@@ -341,6 +347,10 @@ static void test_copy_payload(struct kunit *test)
 		expect_bytes(test, chain, m->image, m->len);
 		KUNIT_EXPECT_EQ_MSG(test, refers_to(chain, m->first[0]),
 				    !cases[i].copied, "case %d", i);
+		if (cases[i].unstable) {
+			KUNIT_EXPECT_EQ(test, !cases[i].copied, m->msg[0]->unstable);
+			page_folio(m->first[0])->mapping = NULL;
+		}
 	}
 }
 
