@@ -1055,6 +1055,15 @@ EXPORT_SYMBOL(netmem_maps_are_costly);
  * Slow work: giving idle chunks back, devices, CPUs, statistics.
  */
 
+/* Find the chunks that nobody refers to any more. */
+static void netmem_pool_collect(struct netmem_pool *np)
+{
+	netmem_linger_drain(np, false);
+	/* To the end, and from the start. */
+	page_pool_tx_reap(np->pp, UINT_MAX);
+	page_pool_tx_reap(np->pp, UINT_MAX);
+}
+
 /* Give back what was not used since the last time: nothing at all if the pool
  * ran dry meanwhile, everything if nobody took from it.
  */
@@ -1063,10 +1072,7 @@ static void netmem_pool_trim(struct netmem_pool *np, bool all)
 	unsigned int keep;
 
 	spin_lock_bh(&np->lock);
-	netmem_linger_drain(np, false);
-	/* To the end, and from the start. */
-	page_pool_tx_reap(np->pp, UINT_MAX);
-	page_pool_tx_reap(np->pp, UINT_MAX);
+	netmem_pool_collect(np);
 	if (all || np->takes == np->takes_seen)
 		keep = 0;
 	else if (np->low)
@@ -1166,8 +1172,7 @@ VISIBLE_IF_KUNIT unsigned long netmem_shrink_scan(struct shrinker *shrinker,
 				if (nr >= sc->nr_to_scan)
 					break;
 				spin_lock_bh(&np->lock);
-				netmem_linger_drain(np, false);
-				page_pool_tx_reap(np->pp, UINT_MAX);
+				netmem_pool_collect(np);
 				nr += (unsigned long)page_pool_trim(np->pp, 0,
 					DIV_ROUND_UP(sc->nr_to_scan - nr,
 						     1UL << order)) << order;

@@ -165,18 +165,19 @@ struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
 }
 
 /*
- * A signature holds for the bytes it was made over, and a cipher that reads its
- * input twice has to find the same twice.  The memory of direct I/O belongs to a
- * program that may write to it at any time.  Page-cache folios are stable under
- * writeback where the connection signs, see cifs_set_ops(), but not where it
- * seals; and an inode may be older than a reconnect that has brought signatures.
+ * Can nobody write to payload meanwhile?  The memory of direct I/O belongs to a
+ * program that may do so at any time.  Page-cache folios are stable under writeback
+ * where the connection signs, see cifs_set_ops(), unless the inode is older than a
+ * reconnect that has brought that.
  */
-static bool smb_folios_are_stable(const struct iov_iter *iter)
+static bool smb_payload_is_stable(const struct iov_iter *iter)
 {
 	const struct folio_queue *folioq = iter->folioq;
 	unsigned int slot = iter->folioq_slot;
 	const struct address_space *mapping;
 
+	if (!iov_iter_is_folioq(iter))
+		return false;
 	if (slot >= folioq_nr_slots(folioq)) {
 		folioq = folioq->next;
 		slot = 0;
@@ -186,13 +187,17 @@ static bool smb_folios_are_stable(const struct iov_iter *iter)
 	return !mapping || mapping_stable_writes(mapping);
 }
 
+/*
+ * A signature holds for the bytes it was made over, and a cipher that reads its
+ * input twice has to find the same twice; where it seals, a connection does not ask
+ * for folios to be stable.
+ */
 static bool smb_payload_may_change(const struct TCP_Server_Info *server,
 				   const struct iov_iter *payload, int flags)
 {
 	if (flags & CIFS_TRANSFORM_REQ)
 		return smb3_seal_rereads(server);
-	return server->sign &&
-	       !(iov_iter_is_folioq(payload) && smb_folios_are_stable(payload));
+	return server->sign && !smb_payload_is_stable(payload);
 }
 
 /* Is it cheaper to copy payload into memory that is mapped than to map it? */
@@ -291,8 +296,7 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 
 	to = (struct bvecq_pos){ .bq = request };
 	smb_request_write(&to, NULL, len);
-	msg->unstable = referred &&
-			!(iov_iter_is_folioq(payload) && smb_folios_are_stable(payload));
+	msg->unstable = referred && !smb_payload_is_stable(payload);
 	if (referred)
 		bvecq_join(bvecq_tail(request), referred);
 	else if (payload_len && !smb_fill_from_iter(&to, payload))
