@@ -323,15 +323,16 @@ static void test_mtu_credits(struct kunit *test)
 	}
 }
 
-/* In the place of cifs_read_from_socket() */
-static int fake_read(struct TCP_Server_Info *server, char *buf, unsigned int to_read)
+/* In the place of cifs_readv_from_socket() */
+static int fake_readv(struct TCP_Server_Info *server, struct msghdr *msg)
 {
 	struct transport_env *env = container_of(server, struct transport_env, server);
+	size_t to_read = msg_data_left(msg);
 
 	KUNIT_EXPECT_LE(env->test, to_read, env->left);
 	if (to_read > env->left)
 		return -ECONNABORTED;
-	memcpy(buf, env->wire, to_read);
+	KUNIT_EXPECT_EQ(env->test, to_read, copy_to_iter(env->wire, to_read, &msg->msg_iter));
 	env->wire += to_read;
 	env->left -= to_read;
 	return to_read;
@@ -371,86 +372,104 @@ static bool is_awaited(const struct sealed_case *c, unsigned int i)
 	return i != c->nobodys && i != c->nobodys + 1;
 }
 
-/* Seal a compound of responses and put it where fake_read() takes it from. */
-static void put_on_wire(struct kunit *test, struct transport_env *env,
-			const struct sealed_case *c)
+/* Room for that much and for what seals it. */
+static void *new_wire(struct kunit *test, size_t len)
 {
-	const size_t pdu_len = ALIGN(sizeof(struct smb2_echo_rsp), SMB2_COMPOUND_ALIGN);
-	size_t len = SMB_MARKER_LEN + c->nr * pdu_len;
+	u8 *buf = kunit_kzalloc(test, SMB_MARKER_LEN + len + sizeof(struct smb2_transform_hdr),
+				GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	return buf + SMB_MARKER_LEN;
+}
+
+/* Seal what is in there and put it where fake_readv() takes it from. */
+static void put_on_wire(struct kunit *test, struct transport_env *env, void *pdus, size_t len)
+{
+	struct kvec iov = { pdus - SMB_MARKER_LEN, SMB_MARKER_LEN + len };
 	struct bvecq *plain, *sealed;
 	struct iov_iter iter;
-	struct kvec iov;
-	u8 *buf;
 
-	buf = kunit_kzalloc(test, len + sizeof(struct smb2_transform_hdr), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, buf);
-	for (unsigned int i = 0; i < c->nr; i++) {
-		struct smb2_echo_rsp *rsp = (void *)buf + SMB_MARKER_LEN + i * pdu_len;
-
-		fill_response(rsp, i, i % 7);
-		if (i < c->nr - 1)
-			rsp->hdr.NextCommand = cpu_to_le32(pdu_len);
-		if (i == c->broken)
-			rsp->hdr.NextCommand = cpu_to_le32(len);
-	}
-
-	iov = (struct kvec){ buf, len };
+	env->server.cipher_type = SMB2_ENCRYPTION_AES128_GCM;
+	KUNIT_ASSERT_EQ(test, 0, smb3_crypto_aead_allocate(&env->server));
 	plain = smb_copy_to_netmem(&env->server, &iov, 1);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(plain));
 	sealed = smb3_seal(&env->server, plain, cpu_to_le64(env->ses.Suid));
 	bvecq_put(plain);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(sealed));
 
-	len += sizeof(struct smb2_transform_hdr) - SMB_MARKER_LEN;
+	len += sizeof(struct smb2_transform_hdr);
 	iov_iter_bvec_queue(&iter, ITER_SOURCE, sealed, 0, SMB_MARKER_LEN, len);
-	KUNIT_EXPECT_EQ(test, len, copy_from_iter(buf, len, &iter));
+	KUNIT_EXPECT_EQ(test, len, copy_from_iter(pdus, len, &iter));
 	bvecq_put(sealed);
-	env->wire = buf;
+	env->wire = pdus;
 	env->left = len;
+}
+
+/* What the demultiplex thread does with it. */
+static int receive_sealed(struct transport_env *env)
+{
+	struct TCP_Server_Info *server = &env->server;
+	struct smb_message *mid = NULL;
+	char *pdu = NULL;
+	int rc;
+
+	server->smallbuf = cifs_small_buf_get();
+	server->bigbuf = cifs_buf_get();
+	server->pdu_size = env->left;
+	server->total_read = cifs_read_from_socket(server, server->smallbuf,
+						   MID_HEADER_SIZE(server));
+	rc = server->ops->receive_transform(server, &mid, &pdu);
+	if (rc >= 0)
+		cifs_complete_pdu(server, mid, pdu);
+	else
+		KUNIT_EXPECT_NULL(env->test, mid);
+	KUNIT_EXPECT_EQ(env->test, 0, env->left);
+	cifs_buf_release(server->bigbuf);
+	cifs_small_buf_release(server->smallbuf);
+	return rc;
+}
+
+static void submit(struct transport_env *env, unsigned int i, u16 command)
+{
+	struct smb_message *msg = new_echo(env, 0);
+
+	msg->command = command;
+	msg->mid = i;
+	msg->state = MID_REQUEST_SUBMITTED;
+	msg->callback = note_completed;
+	env->msg[i] = msg;
 }
 
 /* Each response of a compound, however many, gets to who awaits it. */
 static void test_sealed(struct kunit *test)
 {
+	const size_t pdu_len = ALIGN(sizeof(struct smb2_echo_rsp), SMB2_COMPOUND_ALIGN);
 	const struct sealed_case *c = test->param_value;
 	struct transport_env *env = test->priv;
 	struct TCP_Server_Info *server = &env->server;
 	int bufs = atomic_read(&buf_alloc_count) + atomic_read(&small_buf_alloc_count);
-	struct smb_message *mid = NULL;
 	unsigned int nr = 0, credits = server->credits;
-	char *pdu = NULL;
+	size_t len = c->nr * pdu_len;
+	void *pdus = new_wire(test, len);
 	LIST_HEAD(list);
-	int rc;
-
-	server->cipher_type = SMB2_ENCRYPTION_AES128_GCM;
-	KUNIT_ASSERT_EQ(test, 0, smb3_crypto_aead_allocate(server));
-	put_on_wire(test, env, c);
 
 	for (unsigned int i = 0; i < c->nr; i++) {
-		env->msg[i] = new_echo(env, 0);
-		env->msg[i]->mid = i;
-		env->msg[i]->state = MID_REQUEST_SUBMITTED;
-		env->msg[i]->callback = note_completed;
+		struct smb2_echo_rsp *rsp = pdus + i * pdu_len;
+
+		fill_response(rsp, i, i % 7);
+		if (i < c->nr - 1)
+			rsp->hdr.NextCommand = cpu_to_le32(pdu_len);
+		if (i == c->broken)
+			rsp->hdr.NextCommand = cpu_to_le32(SMB_MARKER_LEN + len);
+
+		submit(env, i, SMB2_ECHO_HE);
 		if (is_awaited(c, i))
 			smb_message_queue(server, env->msg[i]);
 		else
 			credits += i % 7;
 	}
-
-	/* What the demultiplex thread does. */
-	server->smallbuf = cifs_small_buf_get();
-	server->bigbuf = cifs_buf_get();
-	server->pdu_size = env->left;
-	server->total_read = fake_read(server, server->smallbuf, MID_HEADER_SIZE(server));
-	rc = server->ops->receive_transform(server, &mid, &pdu);
-	if (rc >= 0)
-		cifs_complete_pdu(server, mid, pdu);
-	else
-		KUNIT_EXPECT_NULL(test, mid);
-	KUNIT_EXPECT_EQ(test, c->broken == NONE, rc >= 0);
-	KUNIT_EXPECT_EQ(test, 0, env->left);
-	cifs_buf_release(server->bigbuf);
-	cifs_small_buf_release(server->smallbuf);
+	put_on_wire(test, env, pdus, len);
+	KUNIT_EXPECT_EQ(test, c->broken == NONE, receive_sealed(env) >= 0);
 
 	for (unsigned int i = 0; i < umin(c->nr, c->broken); i++) {
 		const struct smb2_hdr *hdr = env->msg[i]->resp_buf;
@@ -471,6 +490,40 @@ static void test_sealed(struct kunit *test)
 	smb_message_finish_all(server, &list, 0, 0);
 	for (unsigned int i = 0; i < c->nr; i++)
 		smb_message_put(server, env->msg[i]);
+	KUNIT_EXPECT_EQ(test, bufs, atomic_read(&buf_alloc_count) +
+				    atomic_read(&small_buf_alloc_count));
+}
+
+/* A response that fits into no buffer, to a read that has a buffer alone, fails. */
+static void test_sealed_big(struct kunit *test)
+{
+	struct transport_env *env = test->priv;
+	struct TCP_Server_Info *server = &env->server;
+	int bufs = atomic_read(&buf_alloc_count) + atomic_read(&small_buf_alloc_count);
+	size_t data_len = CIFSMaxBufSize + MAX_HEADER_SIZE(server);
+
+	for (int offloaded = 0; offloaded < 2; offloaded++) {
+		size_t len = server->vals->read_rsp_size + data_len;
+		struct smb2_read_rsp *rsp = new_wire(test, len);
+
+		fill_response((struct smb2_echo_rsp *)rsp, offloaded, 1);
+		rsp->hdr.Command = SMB2_READ;
+		rsp->StructureSize = cpu_to_le16(17);
+		rsp->DataOffset = server->vals->read_rsp_size;
+		rsp->DataLength = cpu_to_le32(data_len);
+		submit(env, offloaded, SMB2_READ_HE);
+		smb_message_queue(server, env->msg[offloaded]);
+		put_on_wire(test, env, rsp, len);
+
+		server->min_offload = offloaded;
+		server->in_flight = OTHERS;
+		KUNIT_EXPECT_EQ(test, offloaded ? -1 : 0, receive_sealed(env));
+		flush_workqueue(decrypt_wq);
+		KUNIT_EXPECT_EQ(test, offloaded + 1, env->nr_completed);
+		KUNIT_EXPECT_EQ(test, offloaded, env->completed[offloaded]);
+		KUNIT_EXPECT_EQ(test, MID_RESPONSE_MALFORMED, env->msg[offloaded]->state);
+		smb_message_put(server, env->msg[offloaded]);
+	}
 	KUNIT_EXPECT_EQ(test, bufs, atomic_read(&buf_alloc_count) +
 				    atomic_read(&small_buf_alloc_count));
 }
@@ -496,7 +549,7 @@ static int transport_test_init(struct kunit *test)
 	memset(env->ses.smb3decryptionkey, 0x5a, sizeof(env->ses.smb3decryptionkey));
 
 	kunit_activate_static_stub(test, smb_transmit, fake_transmit);
-	kunit_activate_static_stub(test, cifs_read_from_socket, fake_read);
+	kunit_activate_static_stub(test, cifs_readv_from_socket, fake_readv);
 	test->priv = env;
 	return 0;
 }
@@ -516,6 +569,7 @@ static struct kunit_case transport_test_cases[] = {
 	KUNIT_CASE_PARAM(test_credits, credit_gen_params),
 	KUNIT_CASE(test_mtu_credits),
 	KUNIT_CASE_PARAM(test_sealed, sealed_gen_params),
+	KUNIT_CASE(test_sealed_big),
 	{}
 };
 

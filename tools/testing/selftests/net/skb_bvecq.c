@@ -22,7 +22,8 @@
  *	-u BYTE				what is between sets some bytes to this
  *	-y				all datagrams are copied, else none is
  *	-k				send TLS records, to a receiver with kTLS
- *	-c DEVICE			capture packets there
+ *	-c DEVICE			capture packets there, or, if it has a slash in
+ *					it, from a tap's character device
  *	-d TUN				forward packets between such a device in
  *					the one namespace and in the other one
  *	-f				sendfile(2) instead
@@ -41,6 +42,7 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/tls.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/ip.h>
@@ -102,6 +104,7 @@ static unsigned char	*wire;		/* and what is sent; plain, but for TLS */
 static size_t		wire_len;
 static size_t		received;
 static size_t		mangled;
+static size_t		capture_header;	/* what precedes IP's */
 static sem_t		sender_finished;
 static sem_t		datagram_done;
 static sem_t		datagram_read;
@@ -402,8 +405,16 @@ static int start_capture(void)
 		.sll_protocol	= htons(ETH_P_ALL),
 		.sll_ifindex	= if_nametoindex(cfg_capture),
 	};
-	int fd = socket(AF_PACKET, SOCK_DGRAM, 0), bytes = 256 << 20;
+	int fd, bytes = 256 << 20;
 
+	if (strchr(cfg_capture, '/')) {
+		fd = open(cfg_capture, O_RDWR | O_NONBLOCK);
+		if (fd < 0)
+			err(1, "%s", cfg_capture);
+		capture_header = sizeof(struct virtio_net_hdr) + ETH_HLEN;
+		return fd;
+	}
+	fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sll, sizeof(sll)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
 		err(1, "capture on %s", cfg_capture);
@@ -417,9 +428,9 @@ static size_t check_capture(int fd, in_port_t port)
 	size_t bytes = 0;
 	ssize_t n;
 
-	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
-		const struct iphdr *ip = (void *)buf;
-		const struct tcphdr *tcp = (void *)buf + ip->ihl * 4;
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		const struct iphdr *ip = (void *)buf + capture_header;
+		const struct tcphdr *tcp = (void *)ip + ip->ihl * 4;
 		const unsigned char *data = (void *)tcp + tcp->doff * 4;
 		size_t len = buf + n - data, at;
 

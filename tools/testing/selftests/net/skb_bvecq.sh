@@ -23,11 +23,12 @@ cleanup()
 {
 	[ -z "$FLAPPER" ] || kill "$FLAPPER" 2>/dev/null
 	cleanup_all_ns
-	rm -f "$FILE"
+	rm -f "$FILE" "$TAP"
 }
 trap cleanup EXIT
 
 FILE=$(mktemp)
+TAP=$FILE.tap
 setup_ns tx rx || exit "$ksft_skip"
 ip link add veth0 netns "$tx" type veth peer name veth1 netns "$rx"
 ip -n "$tx" addr add 10.0.0.1/24 dev veth0
@@ -72,6 +73,20 @@ between_small_pieces() { ARGS=(-m 70001 -s 1003); }
 between_tls_receiver() { ARGS=(-k); }
 
 between_packet_socket() { ARGS=(-c "$2"); }
+
+# It has a copy of what comes from that address, and keeps it until it is read.
+between_macvtap()
+{
+	local n
+
+	ip -n "$4" link add link "$5" name macvtap0 type macvtap mode source &&
+	ip -n "$4" link set macvtap0 type macvtap macaddr add \
+		"$(ip netns exec "$1" cat "/sys/class/net/$2/address")" &&
+	ip -n "$4" link set macvtap0 up txqueuelen 5000 || return
+	n=$(ip netns exec "$4" sh -c 'cat /sys/class/net/macvtap0/tap*/dev')
+	mknod "$TAP" c "${n%:*}" "${n#*:}" || return
+	ARGS=(-c "$TAP")
+}
 
 # esp SOURCE DESTINATION ALGORITHM...
 esp()
@@ -155,6 +170,8 @@ nothing_between()
 	done 2>/dev/null
 	tc -n "$tx" qdisc del dev veth0 clsact 2>/dev/null
 	tc -n "$rx" qdisc del dev veth1 clsact 2>/dev/null
+	ip -n "$rx" link del macvtap0 2>/dev/null
+	rm -f "$TAP"
 }
 
 # Did encryption take place?
@@ -164,13 +181,14 @@ read_only()
 {
 	local path
 
-	for path in nothing sendfile small_pieces tls_receiver packet_socket esp_gcm esp_cbc \
+	for path in nothing sendfile small_pieces tls_receiver packet_socket macvtap \
+		    esp_gcm esp_cbc \
 		    pedit_egress pedit_ingress \
 		    nft_output nft_postrouting nft_prerouting nft_input \
 		    tc_egress tc_egress_direct tc_ingress tc_ingress_direct \
 		    xdp_generic xdp_generic_direct xdp_native xdp_native_direct; do
 		# There is no such thing on lo.
-		[[ "$2:$path" != lo:xdp_native* ]] || continue
+		[[ "$2:$path" != lo:@(xdp_native*|macvtap) ]] || continue
 		wanted "read-only:$2:$path" || continue
 		ARGS=()
 		case $path in
