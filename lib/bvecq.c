@@ -421,8 +421,8 @@ EXPORT_SYMBOL_GPL(bvecq_append_folio);
  * into the network, as it takes no page references.
  *
  * Context: Any context; one producer at a time.
- * Return: 0, -EINVAL if the segment is of another memory type, or -ENOSPC as for
- * bvecq_append(); then nothing of the buffer was appended.
+ * Return: 0, -EINVAL if the segment is of another memory type or @len does not fit
+ * into an unsigned int, or -ENOSPC as for bvecq_append(); then nothing was appended.
  */
 int bvecq_append_kbuf(struct bvecq *bq, const void *buf, size_t len)
 {
@@ -462,7 +462,7 @@ EXPORT_SYMBOL_GPL(bvecq_append_kbuf);
  *
  * Context: The producer's, before anybody reads the segment.  Its first piece must
  * be mapped, as network memory always is.
- * Return: Where the segment begins now.
+ * Return: Where the segment begins now, or NULL if its first piece is shorter.
  */
 void *bvecq_pull(struct bvecq *bq, unsigned int len)
 {
@@ -484,7 +484,7 @@ EXPORT_SYMBOL_GPL(bvecq_pull);
  * @len: Number of bytes, no more than were taken
  *
  * Context: The producer's, before anybody reads the segment.
- * Return: Where the segment begins now.
+ * Return: Where the segment begins now, or NULL if its page begins later.
  */
 void *bvecq_push(struct bvecq *bq, unsigned int len)
 {

@@ -10,7 +10,6 @@
 #include <linux/net.h>
 #include <linux/netfs.h>
 #include <linux/uio.h>
-#include <net/netmem_alloc.h>
 
 /* A segment and its slots fill one page. */
 #define NETFS_BVECQ_SLOTS \
@@ -123,7 +122,7 @@ static bool netfs_queue_holds_memory(const struct bvecq_pos *start, size_t len)
 	struct bvecq_pos end = *start;
 
 	bvecq_pos_advance(&end, len, UINT_MAX, NULL);
-	while (bq->mem != BVECQ_MEM_BORROWED || bq->origin) {
+	while (bq->mem != BVECQ_MEM_BORROWED) {
 		if (bq == end.bq)
 			return true;
 		bq = bvecq_next(bq);
@@ -194,15 +193,14 @@ static ssize_t netfs_slice_iter(struct iov_iter *iter, size_t max_bytes,
  * Return: The number of bytes taken, which is not 0, and in *@_bq the chain, with
  * one reference that the caller now owns.  Or, with the iterator as before,
  * -EINVAL if there is nothing to take, -EOPNOTSUPP if the memory cannot be taken
- * (copy the data instead), -EFAULT, -ENOMEM, or -EIO if the iterator ends
- * before its count does.
+ * (copy the data instead), -EIO if the iterator ends before its count does, -ENOMEM,
+ * or what it takes to pin user memory: -EFAULT, -EINTR, -EREMOTEIO.
  */
 ssize_t netfs_extract_iter(struct iov_iter *iter, size_t max_bytes,
 			   unsigned int max_pieces, unsigned int flags, gfp_t gfp,
 			   struct bvecq **_bq)
 {
 	struct netfs_fill fill = { .slots_left = max_pieces, .gfp = gfp };
-	iov_iter_extraction_t extract = 0;
 	enum bvecq_mem mem = BVECQ_MEM_BORROWED;
 	size_t slots, taken = 0;
 	int ret;
@@ -223,8 +221,6 @@ ssize_t netfs_extract_iter(struct iov_iter *iter, size_t max_bytes,
 		mem = BVECQ_MEM_PIN;
 	else if (flags & NETFS_EXTRACT_REF)
 		mem = BVECQ_MEM_PAGE;
-	if (flags & NETFS_EXTRACT_P2PDMA)
-		extract = ITER_ALLOW_P2PDMA;
 
 	/* As many as can be needed, but a folio takes only one, however large. */
 	slots = iov_iter_npages(iter, NETFS_BVECQ_SLOTS);
@@ -241,7 +237,7 @@ ssize_t netfs_extract_iter(struct iov_iter *iter, size_t max_bytes,
 		ssize_t len;
 
 		len = iov_iter_extract_pages(iter, &p, max_bytes - taken,
-					     ARRAY_SIZE(pages), extract, &offset);
+					     ARRAY_SIZE(pages), 0, &offset);
 		if (len <= 0) {
 			ret = len ?: -EIO;
 			break;
@@ -266,29 +262,25 @@ EXPORT_SYMBOL_GPL(netfs_extract_iter);
 
 /**
  * netfs_alloc_buffer - Allocate a buffer as a bvecq
- * @sk: The socket that will send it, or NULL
  * @size: Its size in bytes
  * @gfp: Allocation flags
  *
- * With @sk the buffer is network memory from netmem_alloc(), %BVECQ_MEM_NETMEM.
- * Otherwise it is made up of pages, %BVECQ_MEM_PAGE, as large as can be had
- * without an effort.  It is not zeroed unless @gfp has __GFP_ZERO, which holds
- * for pages only.
+ * It is made up of pages, %BVECQ_MEM_PAGE, as large as can be had without an
+ * effort; netmem_alloc_bvecq() is there for what is going to be sent.  It is not
+ * zeroed unless @gfp has __GFP_ZERO.
  *
- * Context: Any context that @gfp allows; with @sk no hardirq.
+ * Context: Any context that @gfp allows.
  * Return: A chain that holds exactly @size bytes, with one reference that the
  * caller now owns, or an ERR_PTR(): -EINVAL if @size is 0 or more than INT_MAX,
  * or -ENOMEM.
  */
-struct bvecq *netfs_alloc_buffer(const struct sock *sk, size_t size, gfp_t gfp)
+struct bvecq *netfs_alloc_buffer(size_t size, gfp_t gfp)
 {
 	struct netfs_fill fill = { .slots_left = UINT_MAX, .gfp = gfp & ~__GFP_ZERO };
 	int ret;
 
 	if (!size || size > INT_MAX)
 		return ERR_PTR(-EINVAL);
-	if (sk)
-		return netmem_alloc_bvecq(sk, size, 0, gfp);
 
 	ret = netfs_fill_begin(&fill, DIV_ROUND_UP(size, PAGE_SIZE << NETFS_BUFFER_ORDER),
 			       BVECQ_MEM_PAGE);

@@ -521,7 +521,7 @@ static void netfs_alloc(struct kunit *test)
 	bvecq_get_stats(&before);
 	for (unsigned int i = 0; i < ARRAY_SIZE(buffer_sizes); i++) {
 		size_t size = buffer_sizes[i];
-		struct bvecq *bq = netfs_alloc_buffer(NULL, size, GFP_KERNEL | __GFP_ZERO);
+		struct bvecq *bq = netfs_alloc_buffer(size, GFP_KERNEL | __GFP_ZERO);
 		struct iov_iter iter;
 		u8 byte;
 
@@ -534,8 +534,8 @@ static void netfs_alloc(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, size, iov_iter_zero(size, &iter));
 		bvecq_put(bq);
 	}
-	KUNIT_EXPECT_PTR_EQ(test, netfs_alloc_buffer(NULL, 0, GFP_KERNEL), ERR_PTR(-EINVAL));
-	KUNIT_EXPECT_PTR_EQ(test, netfs_alloc_buffer(NULL, (size_t)INT_MAX + 1, GFP_KERNEL),
+	KUNIT_EXPECT_PTR_EQ(test, netfs_alloc_buffer(0, GFP_KERNEL), ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, netfs_alloc_buffer((size_t)INT_MAX + 1, GFP_KERNEL),
 			    ERR_PTR(-EINVAL));
 	bvecq_get_stats(&after);
 	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
@@ -558,8 +558,7 @@ static void netfs_alloc_nomem(struct kunit *test)
 			struct bvecq *bq;
 
 			kunit_fail_nth(n);
-			bq = netfs_alloc_buffer(NULL, buffer_sizes[i],
-						GFP_NOWAIT | __GFP_NOWARN);
+			bq = netfs_alloc_buffer(buffer_sizes[i], GFP_NOWAIT | __GFP_NOWARN);
 			hit = kunit_fail_nth(0) == 0;
 			failures += hit;
 			if (IS_ERR(bq)) {

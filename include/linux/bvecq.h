@@ -45,7 +45,7 @@ enum bvecq_mem {
  * @origin: What a slice was cut from, on which it owns a reference, or NULL.
  * @ref: Who needs the memory.
  * @nr_slots: The number of pieces in @bv.  Published with release semantics
- *	after the piece has been written; it never decreases.
+ *	after the piece was written; bvecq_truncate() alone lowers it.
  * @max_slots: The number of pieces that fit into @bv.
  * @mem: How the pieces are released (enum bvecq_mem).
  * @inline_bv: @bv is @__bv and not an array of its own.

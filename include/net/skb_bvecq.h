@@ -21,6 +21,7 @@ int bvecq_sendmsg_begin(struct msghdr *msg, struct bvecq *head, size_t len,
 void bvecq_sendmsg_end(struct msghdr *msg);
 
 /* For protocols. */
+bool skb_bvecq_msg(const struct msghdr *msg);
 ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
 			 size_t maxsize);
 void skb_bvecq_copied(struct msghdr *msg);

@@ -1040,14 +1040,20 @@ static void test_netfs_limit(struct kunit *test)
 
 			for (unsigned int i = 0; i < f->nr_kvec && n < segs; i++) {
 				size_t piece = f->kvec[i].iov_len;
+				size_t offset = offset_in_page(f->kvec[i].iov_base + at);
 
 				if (at >= piece) {
 					at -= piece;
 					continue;
 				}
-				want += piece - at;
+				for (; at < piece && n < segs; n++) {
+					size_t part = umin(piece - at, PAGE_SIZE - offset);
+
+					want += part;
+					at += part;
+					offset = 0;
+				}
 				at = 0;
-				n++;
 			}
 			want = min3(want, len, f->size - from);
 			iov_iter_bvec_queue(&bi, ITER_SOURCE, f->head, 0, 0, f->size);

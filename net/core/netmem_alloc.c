@@ -488,10 +488,13 @@ static void netmem_set_create_fn(struct work_struct *work)
 {
 	struct netmem_set *set = container_of(work, struct netmem_set, create);
 
-	/* Memory that the device can reach through a bounce buffer only is better
-	 * not kept mapped. To find that out may take a lock that no softirq can.
+	struct device *parent = set->dev->dev.parent;
+
+	/* Memory that the device can reach through a bounce buffer only, which is
+	 * what limits the size of a mapping, is better not kept mapped. To find that
+	 * out may take a lock that no softirq can.
 	 */
-	if (dma_addressing_limited(set->dev->dev.parent) ||
+	if (dma_addressing_limited(parent) || dma_max_mapping_size(parent) != SIZE_MAX ||
 	    netmem_set_init_pools(set)) {
 		kfree(set);
 		return;
@@ -1037,7 +1040,8 @@ EXPORT_SYMBOL(netmem_free_bulk);
  * pools. Other memory has to be mapped for each packet. Behind an IOMMU that is
  * strict, that takes as long as copying a few KiB, for each contiguous piece.
  *
- * Context: any but hardirq. The caller holds a reference on @sk.
+ * Context: any but hardirq; interrupts must be enabled. The caller holds a reference
+ * on @sk.
  * Return: true if small pieces of other memory are better copied into fragments.
  */
 bool netmem_maps_are_costly(const struct sock *sk)
@@ -1143,6 +1147,7 @@ VISIBLE_IF_KUNIT unsigned long netmem_shrink_count(struct shrinker *shrinker,
 
 				if (READ_ONCE(pp->alloc.count) ||
 				    READ_ONCE(np->nr_lingering) ||
+				    page_pool_tx_lingers(pp) ||
 				    !__ptr_ring_empty(&pp->ring))
 					nr += (unsigned long)
 						page_pool_inflight(pp, false) <<

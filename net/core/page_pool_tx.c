@@ -116,6 +116,12 @@ bool page_pool_tx_linger(struct page_pool *pool, netmem_ref netmem)
 	return lingers;
 }
 
+/* Does any page linger? */
+bool page_pool_tx_lingers(const struct page_pool *pool)
+{
+	return xa_marked(&pool->dma_mapped, PP_TX_LINGERS);
+}
+
 /**
  * page_pool_tx_reap() - take back pages that nobody refers to any more
  * @pool: the pool; nothing is done if it does not have %PP_FLAG_TX

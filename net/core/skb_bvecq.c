@@ -205,8 +205,8 @@ ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
 	maxsize = min(maxsize, iov_iter_count(iter));
 	while (spliced < maxsize) {
 		const struct bio_vec *bv;
+		struct page *page, *base;
 		struct folio *folio;
-		struct page *page;
 		skb_frag_t *last;
 		size_t offset, part;
 
@@ -231,14 +231,19 @@ ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
 		offset = folio_page_idx(folio, page) * PAGE_SIZE + offset_in_page(offset);
 		part = min3(bv->bv_len - pos.offset, maxsize - spliced,
 			    folio_size(folio) - offset);
+		base = folio_page(folio, 0);
+		/* Some are longer than a frag can tell. */
+		if (offset > UINT_MAX - part) {
+			base = page;
+			offset = offset_in_page(offset);
+		}
 
 		last = shinfo->nr_frags ? &shinfo->frags[shinfo->nr_frags - 1] : NULL;
-		if (last && skb_frag_page(last) == folio_page(folio, 0) &&
+		if (last && skb_frag_page(last) == base &&
 		    skb_frag_off(last) + skb_frag_size(last) == offset) {
 			skb_frag_size_add(last, part);
 		} else if (shinfo->nr_frags < limit) {
-			skb_fill_page_desc_noacc(skb, shinfo->nr_frags,
-						 folio_page(folio, 0), offset, part);
+			skb_fill_page_desc_noacc(skb, shinfo->nr_frags, base, offset, part);
 		} else {
 			break;
 		}
@@ -262,6 +267,17 @@ ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
 }
 EXPORT_SYMBOL_IF_KUNIT(skb_splice_bvecq);
 
+/**
+ * skb_bvecq_msg() - is this a queue, with the ubuf that belongs to it?
+ * @msg: what was given with MSG_SPLICE_PAGES and a ubuf
+ *
+ * Return: whether bvecq_sendmsg_begin() has set it up.
+ */
+bool skb_bvecq_msg(const struct msghdr *msg)
+{
+	return iov_iter_is_bvecq(&msg->msg_iter) && msg->msg_ubuf->ops == &bvecq_ubuf_ops;
+}
+
 #ifdef CONFIG_INET
 /**
  * skb_bvecq_dgram() - decide how a datagram takes a queue
@@ -275,7 +291,7 @@ EXPORT_SYMBOL_IF_KUNIT(skb_splice_bvecq);
  */
 int skb_bvecq_dgram(const struct msghdr *msg, const struct dst_entry *dst)
 {
-	if (!iov_iter_is_bvecq(&msg->msg_iter) || msg->msg_ubuf->ops != &bvecq_ubuf_ops)
+	if (!skb_bvecq_msg(msg))
 		return -EOPNOTSUPP;
 	return dst->dev->features & NETIF_F_SG && !dst_xfrm(dst) &&
 	       !dst->header_len && !dst->trailer_len;

@@ -3,9 +3,9 @@
  * KUnit tests of the encoders of SMB2 requests
  *
  * Each request has to be what Linux 7.3 put on the wire for it before it was encoded
- * in network memory: encode_test_wire.h was captured there, by this file.  What
- * differs from one run to the next is masked: the process, salts, and the kernel's
- * version.
+ * in network memory: encode_test_wire.h was captured there, by this file with a stub
+ * in __smb_send_rqst().  What differs from one run to the next is masked: the process,
+ * salts, and the kernel's version.
  */
 
 #include <kunit/static_stub.h>

@@ -72,6 +72,8 @@ struct smb_message *smb_message_alloc(struct TCP_Server_Info *server, u16 comman
 	struct smb_message *msg = mempool_alloc(&smb_message_pool, GFP_NOFS);
 
 	memset(msg, 0, sizeof(*msg));
+	refcount_inc(&server->obj_refs);
+	msg->server = server;
 	INIT_LIST_HEAD(&msg->qhead);
 	refcount_set(&msg->ref, 1);
 	init_waitqueue_head(&msg->wait);
@@ -126,9 +128,8 @@ static void smb_message_account(struct TCP_Server_Info *server,
 	trace_smb3_slow_rsp(cmd, msg->mid, msg->pid, msg->when_sent,
 			    msg->when_received);
 	if (cifsFYI & CIFS_TIMER)
-		pr_debug("slow rsp: cmd %d mid %llu A: 0x%lx S: 0x%lx R: 0x%lx\n",
-			 cmd, msg->mid, roundtrip_time, now - msg->when_sent,
-			 now - msg->when_received);
+		pr_debug("slow rsp: cmd %d mid %llu S: 0x%lx R: 0x%lx\n",
+			 cmd, msg->mid, roundtrip_time, now - msg->when_received);
 }
 #else
 static void smb_message_account(struct TCP_Server_Info *server,
@@ -139,13 +140,14 @@ static void smb_message_account(struct TCP_Server_Info *server,
 
 /**
  * smb_message_free - Release a message that nobody refers to
- * @server: The connection that it was sent on
  * @msg: The message
  *
  * To be called by smb_message_put() alone.
  */
-void smb_message_free(struct TCP_Server_Info *server, struct smb_message *msg)
+void smb_message_free(struct smb_message *msg)
 {
+	struct TCP_Server_Info *server = msg->server;
+
 	trace_smb3_message(server->conn_id, msg, smb_message_trace_free);
 
 	if (msg->resp_buf && msg->wait_cancelled &&
@@ -162,6 +164,7 @@ void smb_message_free(struct TCP_Server_Info *server, struct smb_message *msg)
 		cifs_small_buf_release(msg->resp_buf);
 	mempool_free(msg, &smb_message_pool);
 	atomic_dec(&mid_count);
+	cifs_tcp_server_put(server);
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_free);
 
@@ -245,7 +248,7 @@ bool smb_message_dequeue(struct TCP_Server_Info *server, struct smb_message *msg
 	queued = smb_message_unqueue(msg);
 	spin_unlock(&server->mid_queue_lock);
 	if (queued)
-		smb_message_put(server, msg);
+		smb_message_put(msg);
 	return queued;
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_dequeue);
@@ -297,7 +300,7 @@ void smb_message_finish_all(struct TCP_Server_Info *server, struct list_head *li
 		}
 		trace_smb3_message(server->conn_id, msg, smb_message_trace_retry);
 		smb_message_complete(server, msg);
-		smb_message_put(server, msg);
+		smb_message_put(msg);
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_finish_all);
@@ -329,7 +332,7 @@ void smb_message_received(struct TCP_Server_Info *server, struct smb_message *ms
 	 * finished processing it is a bug.
 	 */
 	if (queued)
-		smb_message_put(server, msg);
+		smb_message_put(msg);
 	else
 		pr_warn_once("trying to dequeue a deleted mid\n");
 }

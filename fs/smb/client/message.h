@@ -35,11 +35,11 @@ enum smb_message_trace {
  * @qhead: Link in the server's pending_mid_q, or in the list of whoever took it
  *	from there
  * @next: The next message of a compound; holds the encoder's reference on it
+ * @server: The connection that it is for, which stays at least until it is freed
  * @ref: Number of references, see below
- * @wait: Waiters for this message's response, and for no other's
  * @lock: Protects @callback and @wait_cancelled
+ * @wait: Waiters for this message's response, and for no other's
  * @mid: Message ID, [MS-SMB2] section 2.2.1, or Multiplex ID, [MS-CIFS] 2.2.3.1
- * @command: Command code, in CPU order
  * @state: One of the MID_* states; changed under the server's mid_queue_lock as
  *	long as the message is in pending_mid_q
  * @rc: What the waiter gets in state %MID_RC
@@ -47,17 +47,25 @@ enum smb_message_trace {
  *	send
  * @pid: Process that made the request
  * @sequence_number: SMB1: what the response is signed with
+ * @command: Command code, in CPU order
  * @credits: Number of credits and of message IDs that the request takes
  * @credits_received: Number of credits that the response granted
- * @hdr: The request's protocol header, in the first fragment of @request
- * @rqst: What the encoder made, to be laid out as @request when it is sent
- * @request: The request, in network memory; its payload is referred to
- * @len: Number of bytes in @request
  * @front: Number of bytes before @hdr that are sent: the length marker, or what
  *	pads the previous message of a compound
  * @pad: Number of bytes that align the next message of a compound behind it
  * @related: It works on the session, tree and file of its predecessor
  * @unstable: Payload is referred to that its owner may write to at any time
+ * @queued: It is in pending_mid_q; protected by the server's mid_queue_lock
+ * @wait_cancelled: Nobody waits any more
+ * @large_buf: @resp_buf is from the pool of large buffers
+ * @multi_rsp: SMB1: the response comes in several PDUs
+ * @multi_end: SMB1: all of them have come
+ * @decrypted: The response was sealed, so it carries no signature
+ * @answered: The waiter may look at the response
+ * @hdr: The request's protocol header, in the first fragment of @request
+ * @rqst: What the encoder made, to be laid out as @request when it is sent
+ * @request: The request, in network memory; its payload is referred to
+ * @len: Number of bytes in @request
  * @subreq: What a read or a write is a part of
  * @receive: Reads the response from the socket, by the demultiplex thread, with
  *	no lock held and the message still in pending_mid_q; sets the response.
@@ -71,13 +79,6 @@ enum smb_message_trace {
  * @response_pdu_len: Number of bytes in the PDU that it came in
  * @when_sent: Time at which it was handed to the socket, in jiffies; 0 before
  * @when_received: Time at which the response was read
- * @queued: It is in pending_mid_q; protected by the server's mid_queue_lock
- * @wait_cancelled: Nobody waits any more
- * @large_buf: @resp_buf is from the pool of large buffers
- * @multi_rsp: SMB1: the response comes in several PDUs
- * @multi_end: SMB1: all of them have come
- * @decrypted: The response was sealed, so it carries no signature
- * @answered: The waiter may look at the response
  *
  * There is the encoder's reference, put when it is done with the response or, if
  * it does not wait, with sending.  There is one for the queue, which passes to
@@ -86,27 +87,35 @@ enum smb_message_trace {
 struct smb_message {
 	struct list_head	qhead;
 	struct smb_message	*next;
+	struct TCP_Server_Info	*server;
 	refcount_t		ref;
-	wait_queue_head_t	wait;
 	spinlock_t		lock;		/* callback, wait_cancelled */
+	wait_queue_head_t	wait;
 	u64			mid;
-	u16			command;
 	int			state;
 	int			rc;
 	unsigned int		flags;
 	u32			pid;
 	u32			sequence_number;
+	u16			command;
 	u16			credits;
 	u16			credits_received;
+	u8			front;
+	u8			pad;
+	bool			related;
+	bool			unstable;
+	bool			queued;
+	bool			wait_cancelled;
+	bool			large_buf;
+	bool			multi_rsp;
+	bool			multi_end;
+	bool			decrypted;
+	bool			answered;
 
 	void			*hdr;
 	const struct smb_rqst	*rqst;
 	struct bvecq		*request;
 	size_t			len;
-	u8			front;
-	u8			pad;
-	bool			related;
-	bool			unstable;
 
 	struct cifs_io_subrequest *subreq;
 	smb_receive_t		receive;
@@ -121,20 +130,13 @@ struct smb_message {
 	unsigned long		when_sent;
 	unsigned long		when_received;
 #endif
-	bool			queued;
-	bool			wait_cancelled;
-	bool			large_buf;
-	bool			multi_rsp;
-	bool			multi_end;
-	bool			decrypted;
-	bool			answered;
 };
 
 int smb_message_init_pool(void);
 void smb_message_exit_pool(void);
 
 struct smb_message *smb_message_alloc(struct TCP_Server_Info *server, u16 command);
-void smb_message_free(struct TCP_Server_Info *server, struct smb_message *msg);
+void smb_message_free(struct smb_message *msg);
 void smb_message_queue(struct TCP_Server_Info *server, struct smb_message *msg);
 void smb_message_note_sent(struct TCP_Server_Info *server, struct smb_message *msg);
 void smb_message_cancel(struct TCP_Server_Info *server, struct smb_message *msg);
@@ -156,17 +158,15 @@ static inline void smb_message_get(struct smb_message *msg)
 
 /**
  * smb_message_put - Put a reference on a message
- * @server: The connection that it was sent on
  * @msg: The message
  *
  * Context: Any context that may sleep, no lock held: a response that nobody took
  * may have to be undone on the server.
  */
-static inline void smb_message_put(struct TCP_Server_Info *server,
-				   struct smb_message *msg)
+static inline void smb_message_put(struct smb_message *msg)
 {
 	if (refcount_dec_and_test(&msg->ref))
-		smb_message_free(server, msg);
+		smb_message_free(msg);
 }
 
 #endif /* _SMB_MESSAGE_H */

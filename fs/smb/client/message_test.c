@@ -88,9 +88,9 @@ static void test_alloc(struct kunit *test)
 	/* Completing what has no callback does nothing. */
 	smb_message_complete(&f->server, msg);
 	smb_message_get(msg);
-	smb_message_put(&f->server, msg);
+	smb_message_put(msg);
 	KUNIT_EXPECT_EQ(test, 1, refcount_read(&msg->ref));
-	smb_message_put(&f->server, msg);
+	smb_message_put(msg);
 }
 
 /* The queue has a reference, which goes when the message is taken back, once. */
@@ -109,7 +109,7 @@ static void test_dequeue(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, refcount_read(&msg->ref));
 	KUNIT_EXPECT_TRUE(test, list_empty(&f->server.pending_mid_q));
 	KUNIT_EXPECT_EQ(test, 0, f->nr_completed);
-	smb_message_put(&f->server, msg);
+	smb_message_put(msg);
 }
 
 /* What the demultiplex thread does with a response. */
@@ -119,7 +119,7 @@ static void receive(struct fixture *f, struct smb_message *msg, bool malformed)
 	msg->resp_buf = cifs_small_buf_get();
 	smb_message_received(&f->server, msg, malformed);
 	smb_message_complete(&f->server, msg);
-	smb_message_put(&f->server, msg);
+	smb_message_put(msg);
 }
 
 static void test_received(struct kunit *test)
@@ -140,7 +140,7 @@ static void test_received(struct kunit *test)
 
 		smb_message_complete(&f->server, msg);
 		KUNIT_EXPECT_EQ(test, 1, f->nr_completed);
-		smb_message_put(&f->server, msg);
+		smb_message_put(msg);
 	}
 	KUNIT_EXPECT_EQ(test, 0, f->nr_undone);
 }
@@ -184,7 +184,7 @@ static void test_finish_all(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, state, msg[i]->state);
 			KUNIT_EXPECT_EQ(test, ends[c].rc, msg[i]->rc);
 			KUNIT_EXPECT_EQ(test, 1, refcount_read(&msg[i]->ref));
-			smb_message_put(&f->server, msg[i]);
+			smb_message_put(msg[i]);
 		}
 	}
 }
@@ -232,7 +232,7 @@ static void test_cancel(struct kunit *test)
 		case QUEUED:
 		case SENT:
 			/* It stays until the connection ends. */
-			smb_message_put(&f->server, msg);
+			smb_message_put(msg);
 			KUNIT_EXPECT_FALSE(test, list_empty(&f->server.pending_mid_q));
 			smb_message_take_all(&f->server, &list, MID_RETRY_NEEDED);
 			smb_message_finish_all(&f->server, &list, 0, 0);
@@ -240,14 +240,14 @@ static void test_cancel(struct kunit *test)
 			break;
 		case LATE:
 			smb_message_get(msg);
-			smb_message_put(&f->server, msg);
+			smb_message_put(msg);
 			receive(f, msg, false);
 			KUNIT_EXPECT_EQ(test, 1, f->nr_completed);
-			smb_message_put(&f->server, msg);
+			smb_message_put(msg);
 			break;
 		default:
 			KUNIT_EXPECT_FALSE(test, smb_message_dequeue(&f->server, msg));
-			smb_message_put(&f->server, msg);
+			smb_message_put(msg);
 			break;
 		}
 		KUNIT_EXPECT_EQ_MSG(test, undone[when], f->nr_undone, "case %d", when);
@@ -320,7 +320,7 @@ static void test_wake(struct kunit *test)
 
 	for (int i = 0; i < 2; i++) {
 		kthread_stop(task[i]);
-		smb_message_put(&f->server, msg[i]);
+		smb_message_put(msg[i]);
 	}
 }
 
@@ -347,7 +347,7 @@ static void test_signal(struct kunit *test)
 		/* Nobody else than the waiter may give it up. */
 		KUNIT_EXPECT_EQ(test, MID_REQUEST_SUBMITTED, msg->state);
 		kthread_stop(task);
-		smb_message_put(&f->server, msg);
+		smb_message_put(msg);
 	}
 }
 
@@ -397,7 +397,7 @@ static void test_race(struct kunit *test)
 		kthread_stop(task);
 		KUNIT_EXPECT_EQ(test, 1, r.taken + f->nr_completed);
 		KUNIT_EXPECT_EQ(test, 1, refcount_read(&r.msg->ref));
-		smb_message_put(&f->server, r.msg);
+		smb_message_put(r.msg);
 	}
 }
 

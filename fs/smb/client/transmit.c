@@ -204,16 +204,11 @@ static bool smb_payload_may_change(const struct TCP_Server_Info *server,
 static bool smb_maps_are_costly(const struct sock *sk, const struct bvecq *payload,
 				size_t len)
 {
-	unsigned int nr = 0;
-
-	for (; payload; payload = bvecq_next(payload))
-		nr += bvecq_nr_slots(payload);
-	return len / SMB_MAP_MIN < nr && sk && netmem_maps_are_costly(sk);
+	return len / SMB_MAP_MIN < smb3_nr_pieces(payload) && sk && netmem_maps_are_costly(sk);
 }
 
 /* Refer to payload; NULL if it has to be copied. */
 static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
-					  const struct sock *sk,
 					  const struct iov_iter *payload, int flags)
 {
 	struct iov_iter iter = *payload;
@@ -232,7 +227,7 @@ static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
 	if (got < 0)
 		return ERR_PTR(got);
 	/* Copying will do, or show why it cannot be read. */
-	if (got < len || smb_maps_are_costly(sk, bq, len)) {
+	if (got < len) {
 		bvecq_put(bq);
 		return NULL;
 	}
@@ -251,9 +246,10 @@ static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
  * rest.  The headers are all zero.
  *
  * Payload that is small, that must not change while it is sent, or that the
- * network cannot refer to, is copied behind the headers.  All other is referred
- * to; the message holds a reference on each folio, or on the bvecq that holds the
- * pins of direct I/O.
+ * network cannot refer to, is copied behind the headers; as is what would take many
+ * costly mappings, while there is memory for that.  All other is referred to; the
+ * message holds a reference on each folio, or on the bvecq that holds the pins of
+ * direct I/O.
  *
  * Context: Process context; may sleep, does not enter a filesystem.
  * Return: 0; -ENOMEM, or -EIO if payload cannot be read.  The message owns what it
@@ -264,27 +260,36 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 			      const struct iov_iter *payload)
 {
 	size_t payload_len = payload ? iov_iter_count(payload) : 0;
+	size_t hdr_len = SMB_MESSAGE_HEADROOM + len;
 	struct bvecq *referred = NULL, *request;
 	gfp_t gfp = GFP_NOFS;
 	struct sock *sk = smb_get_sock(server);
-	size_t copied_len = 0;
 	struct bvecq_pos to;
 	int rc = 0;
 
 	if (payload_len) {
-		referred = smb_refer_to_payload(server, sk, payload, msg->flags);
+		referred = smb_refer_to_payload(server, payload, msg->flags);
 		if (IS_ERR(referred)) {
 			rc = PTR_ERR(referred);
 			goto out;
 		}
-		if (!referred)
-			copied_len = payload_len;
 	}
 
+	request = ERR_PTR(-ENOMEM);
+	if (referred && smb_maps_are_costly(sk, referred, payload_len)) {
+		request = netmem_alloc_bvecq(sk, hdr_len + payload_len, 0,
+					     GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN |
+					     __GFP_NOMEMALLOC);
+		if (!IS_ERR(request)) {
+			bvecq_put(referred);
+			referred = NULL;
+		}
+	}
 	/* Who waits for what is held in reserve must not hold any of it. */
 	if (msg->flags & CIFS_COMPOUNDABLE)
 		gfp |= __GFP_NOMEMALLOC;
-	request = netmem_alloc_bvecq(sk, SMB_MESSAGE_HEADROOM + len + copied_len, 0, gfp);
+	if (IS_ERR(request))
+		request = netmem_alloc_bvecq(sk, hdr_len + (referred ? 0 : payload_len), 0, gfp);
 	if (IS_ERR(request)) {
 		bvecq_put(referred);
 		rc = PTR_ERR(request);

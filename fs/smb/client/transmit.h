@@ -27,8 +27,10 @@ struct TCP_Server_Info;
 /* Where the next PDU of a compound may begin, [MS-SMB2] section 2.2.1. */
 #define SMB2_COMPOUND_ALIGN	8
 
-/* Payload up to this many bytes is copied: one fragment is cheaper than two. */
-#define SMB_COPY_MAX		SZ_4K
+/* Payload up to this many bytes is copied: one fragment is cheaper than two, and there
+ * is a reserve of what takes, with its headers, no more than a page.
+ */
+#define SMB_COPY_MAX		(SZ_4K - SZ_256)
 
 /* Pieces of payload that are shorter, on the average, are copied if the device is
  * behind a strict IOMMU, where each costs a mapping.

@@ -536,27 +536,31 @@ static void test_unseal(struct kunit *test)
 
 	for (int i = 0; i < ARRAY_SIZE(firsts); i++) {
 		size_t first = firsts[i], rest = len - first;
-		struct bvecq *payload = smb_alloc_pages(rest);
+		struct bvecq *payload = rest ? netfs_alloc_buffer(rest, GFP_KERNEL) : NULL;
 		struct smb2_transform_hdr *tr = kunit_kmalloc(test, hdr + first, GFP_KERNEL);
 		u8 *opened = (u8 *)(tr + 1), *last;
 		struct iov_iter iter;
 
-		KUNIT_ASSERT_NOT_NULL(test, payload);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(payload));
 		KUNIT_ASSERT_EQ(test, 0,
 				kunit_add_action_or_reset(test, bvecq_put_action, payload));
 		KUNIT_ASSERT_NOT_NULL(test, tr);
-		KUNIT_EXPECT_EQ(test, rest, bvecq_bytes(payload));
 		for (int bad = 1; bad >= 0; bad--) {
 			memcpy(tr, wire, hdr + first);
-			iov_iter_bvec_queue(&iter, ITER_DEST, payload, 0, 0, rest);
-			KUNIT_ASSERT_EQ(test, rest, copy_to_iter(wire + hdr + first, rest, &iter));
-			last = rest ? bvec_virt(payload->bv) : opened;
+			last = opened;
+			if (rest) {
+				iov_iter_bvec_queue(&iter, ITER_DEST, payload, 0, 0, rest);
+				KUNIT_ASSERT_EQ(test, rest,
+						copy_to_iter(wire + hdr + first, rest, &iter));
+				last = bvec_virt(payload->bv);
+			}
 			*last ^= bad;
 			KUNIT_EXPECT_EQ(test, bad ? -EBADMSG : 0,
 					smb3_unseal(&m->server, tfm, tr, first, payload));
 		}
 		KUNIT_EXPECT_TRUE(test, !memcmp(opened, plain, first));
-		expect_bytes(test, payload, plain + first, rest);
+		if (rest)
+			expect_bytes(test, payload, plain + first, rest);
 
 		/* Not as long as it says, and of nobody's. */
 		memcpy(tr, wire, hdr + first);

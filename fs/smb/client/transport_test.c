@@ -264,7 +264,7 @@ static void test_credits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->after.oplock, server->oplock_credits);
 
 	for (unsigned int i = 0; i < c->nr; i++)
-		smb_message_put(server, env->msg[i]);
+		smb_message_put(env->msg[i]);
 }
 
 /* Those of reads and writes are taken ahead, by their size. */
@@ -314,7 +314,7 @@ static void test_mtu_credits(struct kunit *test)
 			msg = new_echo(env, CIFS_HAS_CREDITS);
 			KUNIT_EXPECT_EQ(test, -EAGAIN,
 					smb_send_message_async(server, msg, &credits));
-			smb_message_put(server, msg);
+			smb_message_put(msg);
 			KUNIT_EXPECT_EQ(test, expected, server->credits);
 		}
 		add_credits(server, &credits, 0);
@@ -489,7 +489,7 @@ static void test_sealed(struct kunit *test)
 	smb_message_take_all(server, &list, MID_RETRY_NEEDED);
 	smb_message_finish_all(server, &list, 0, 0);
 	for (unsigned int i = 0; i < c->nr; i++)
-		smb_message_put(server, env->msg[i]);
+		smb_message_put(env->msg[i]);
 	KUNIT_EXPECT_EQ(test, bufs, atomic_read(&buf_alloc_count) +
 				    atomic_read(&small_buf_alloc_count));
 }
@@ -522,7 +522,8 @@ static void test_sealed_big(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, offloaded + 1, env->nr_completed);
 		KUNIT_EXPECT_EQ(test, offloaded, env->completed[offloaded]);
 		KUNIT_EXPECT_EQ(test, MID_RESPONSE_MALFORMED, env->msg[offloaded]->state);
-		smb_message_put(server, env->msg[offloaded]);
+		KUNIT_EXPECT_EQ(test, 1, env->msg[offloaded]->credits_received);
+		smb_message_put(env->msg[offloaded]);
 	}
 	KUNIT_EXPECT_EQ(test, bufs, atomic_read(&buf_alloc_count) +
 				    atomic_read(&small_buf_alloc_count));

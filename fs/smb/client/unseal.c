@@ -6,51 +6,11 @@
 #include <crypto/aead.h>
 #include <kunit/visibility.h>
 #include <linux/bvecq.h>
-#include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/scatterlist.h>
 #include "cifsglob.h"
 #include "cifsproto.h"
 #include "smb2proto.h"
 #include "transmit.h"
-
-/**
- * smb_alloc_pages - Allocate memory for the payload of a response
- * @len: Number of bytes
- *
- * Context: Process context; may sleep, does not enter a filesystem.
- * Return: A chain of exactly @len bytes that the caller owns, or NULL.
- */
-struct bvecq *smb_alloc_pages(size_t len)
-{
-	struct bvecq *head = bvecq_alloc(1, BVECQ_MEM_PAGE, GFP_NOFS), *tail = head;
-
-	while (head && len) {
-		unsigned int order = len < PAGE_SIZE ? 0 :
-			umin(ilog2(len) - PAGE_SHIFT, MAX_PAGECACHE_ORDER);
-		struct folio *folio = NULL;
-		size_t part;
-
-		if (order)
-			folio = folio_alloc(GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN, order);
-		if (!folio)
-			folio = folio_alloc(GFP_NOFS, 0);
-		if (!folio)
-			goto error;
-		part = umin(folio_size(folio), len);
-		if (bvecq_append_grow(&tail, folio_page(folio, 0), part, 0, GFP_NOFS)) {
-			folio_put(folio);
-			goto error;
-		}
-		len -= part;
-	}
-	return head;
-
-error:
-	bvecq_put(head);
-	return NULL;
-}
-EXPORT_SYMBOL_IF_KUNIT(smb_alloc_pages);
 
 /**
  * smb3_unseal - Decrypt a message in place

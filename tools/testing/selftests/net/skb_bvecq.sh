@@ -18,6 +18,7 @@ SEND="$(dirname "$(readlink -e "${BASH_SOURCE[0]}")")/skb_bvecq"
 PATTERN=${1:-*}
 PROTO=tcp
 RET=0
+UNABLE=0
 
 cleanup()
 {
@@ -43,12 +44,13 @@ ip -n "$rx" route add 239.0.0.0/8 dev veth1
 # shellcheck disable=SC2053
 wanted() { [[ "$1" == $PATTERN ]]; }
 
-# run NAME ARGS...: where RET is set already, the path could not be made.
+# run NAME ARGS...: skipped where UNABLE says that the path could not be made.
 run()
 {
 	local name=$1 out rc
 
 	shift
+	RET=$UNABLE
 	if [ "$RET" = 0 ]; then
 		out=$("$SEND" "$@" "$FILE" 2>&1)
 		rc=$?
@@ -118,9 +120,9 @@ between_esp_cbc()
 # A byte of each packet that is long enough becomes 0xee.
 pedit()
 {
+	ARGS=(-u 0xee)
 	tc -n "$1" qdisc add dev "$2" clsact &&
 	tc -n "$1" filter add dev "$2" "$3" matchall action pedit munge offset 1000 u8 set 0xee
-	ARGS=(-u 0xee)
 }
 
 between_pedit_egress() { pedit "$1" "$2" egress; }
@@ -130,13 +132,13 @@ between_pedit_ingress() { pedit "$4" "$5" ingress; }
 # nft NAMESPACE HOOK
 mangle()
 {
+	ARGS=(-u 0xee)
 	ip netns exec "$1" nft "table inet t {
 		chain c {
 			type filter hook $2 priority mangle;
 			meta l4proto tcp meta length > 1000 @th,1600,8 set 0xee
 		}
 	}"
-	ARGS=(-u 0xee)
 }
 
 between_nft_output() { mangle "$1" output; }
@@ -172,10 +174,17 @@ nothing_between()
 	tc -n "$rx" qdisc del dev veth1 clsact 2>/dev/null
 	ip -n "$rx" link del macvtap0 2>/dev/null
 	rm -f "$TAP"
+	UNABLE=0
 }
 
-# Did encryption take place?
-esp_used() { ip -n "$tx" -s xfrm state | grep -q '[1-9][0-9]*(packets)'; }
+# esp_used NAME: did encryption take place?
+esp_used()
+{
+	[ "$UNABLE" = 0 ] && wanted "$1" || return
+	ip -n "$tx" -s xfrm state | grep -q '[1-9][0-9]*(packets)'
+	check_err $? "nothing was encrypted"
+	log_test "$1:encrypted"
+}
 
 read_only()
 {
@@ -193,14 +202,10 @@ read_only()
 		ARGS=()
 		case $path in
 		tc_* | xdp_*) bpf "$path" "$@" ;;
-		*) "between_$path" "$@" || RET=$ksft_skip ;;
+		*) "between_$path" "$@" || UNABLE=$ksft_skip ;;
 		esac
 		run "read-only:$2:$path" -t "$1" -r "$4" -a "$6" -n $((1 << 20)) "${ARGS[@]}"
-		case $path in
-		esp*)	esp_used
-			check_err $? "nothing was encrypted"
-			log_test "read-only:$2:$path:encrypted" ;;
-		esac
+		[[ "$path" != esp* ]] || esp_used "read-only:$2:$path"
 		nothing_between
 	done
 }
@@ -233,22 +238,19 @@ udp_veth()
 
 udp_without()
 {
-	command -v ethtool >/dev/null || RET=$ksft_skip
+	command -v ethtool >/dev/null || UNABLE=$ksft_skip
 	ip netns exec "$tx" ethtool -K veth0 "$1" off >/dev/null
 	udp_veth "no-$1" "$2"
 	ip netns exec "$tx" ethtool -K veth0 "$1" on >/dev/null
+	UNABLE=0
 }
 
 udp_esp()
 {
 	PROTO=udp
-	"between_$1" "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2 || RET=$ksft_skip
+	"between_$1" "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2 || UNABLE=$ksft_skip
 	udp_veth "$1" -y
-	if wanted "udp:$1:encrypted"; then
-		esp_used
-		check_err $? "nothing was encrypted"
-		log_test "udp:$1:encrypted"
-	fi
+	esp_used "udp:$1"
 	nothing_between
 	PROTO=tcp
 }
@@ -267,7 +269,7 @@ udp_tracked()
 				type filter hook input priority 0;
 				ct state new,established accept
 			}
-		}" || RET=$ksft_skip
+		}" || UNABLE=$ksft_skip
 	done
 	udp_veth tracked ''
 	udp_veth tracked-v6 '' fd00::2
@@ -302,9 +304,10 @@ if wanted read-only:tun; then
 	for ns in "$tx 1" "$rx 2"; do
 		ip -n "${ns% *}" tuntap add dev tun0 mode tun vnet_hdr &&
 		ip -n "${ns% *}" addr add "10.0.1.${ns#* }/24" dev tun0 &&
-		ip -n "${ns% *}" link set tun0 up || RET=$ksft_skip
+		ip -n "${ns% *}" link set tun0 up || UNABLE=$ksft_skip
 	done
 	run "read-only:tun" -t "$tx" -r "$rx" -a 10.0.1.2 -d tun0 -n $((1 << 20))
+	UNABLE=0
 fi
 
 #
@@ -319,9 +322,10 @@ netem()
 
 	shift 2
 	wanted "$name" || return
-	tc -n "$tx" qdisc add dev veth0 root netem limit 10000 "$@" || RET=$ksft_skip
+	tc -n "$tx" qdisc add dev veth0 root netem limit 10000 "$@" || UNABLE=$ksft_skip
 	run "$name" "${veth[@]}" -n "$bytes" -m 300001 -s 7001 -b 262144
 	tc -n "$tx" qdisc del dev veth0 root
+	UNABLE=0
 }
 
 netem loss		$((4 << 20)) loss 1%
@@ -371,7 +375,7 @@ in_flight()
 
 	shift
 	wanted "$name" || return
-	command -v ethtool >/dev/null || RET=$ksft_skip
+	command -v ethtool >/dev/null || UNABLE=$ksft_skip
 	ip -n "$rx" link set veth1 mtu 65535
 	flap "$@" &
 	FLAPPER=$!
@@ -380,6 +384,7 @@ in_flight()
 	kill "$FLAPPER"
 	wait "$FLAPPER" 2>/dev/null
 	FLAPPER=
+	UNABLE=0
 	tc -n "$tx" qdisc del dev veth0 root 2>/dev/null
 	ip -n "$tx" link set veth0 mtu 1500
 	ip -n "$rx" link set veth1 mtu 1500
