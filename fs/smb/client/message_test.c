@@ -47,6 +47,7 @@ static int message_test_init(struct kunit *test)
 	f->server.ops = &f->ops;
 	f->server.vals = &f->vals;
 	f->mid_count = atomic_read(&mid_count);
+	refcount_set(&f->server.obj_refs, 1);
 	spin_lock_init(&f->server.mid_queue_lock);
 	INIT_LIST_HEAD(&f->server.pending_mid_q);
 	test->priv = f;
@@ -59,6 +60,7 @@ static void message_test_exit(struct kunit *test)
 
 	KUNIT_EXPECT_TRUE(test, list_empty(&f->server.pending_mid_q));
 	KUNIT_EXPECT_EQ(test, f->mid_count, atomic_read(&mid_count));
+	KUNIT_EXPECT_EQ(test, 1, refcount_read(&f->server.obj_refs));
 }
 
 static struct smb_message *new_message(struct fixture *f, u64 mid, int state)

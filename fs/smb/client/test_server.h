@@ -10,6 +10,7 @@
 
 static inline void test_server_init(struct TCP_Server_Info *server, struct cifs_ses *ses)
 {
+	refcount_set(&server->obj_refs, 1);
 	server->ops = &smb311_operations;
 	server->vals = &smb311_values;
 	server->dialect = SMB311_PROT_ID;

@@ -564,6 +564,7 @@ static void transport_test_exit(struct kunit *test)
 	cifs_crypto_secmech_release(&env->server);
 	KUNIT_EXPECT_TRUE(test, list_empty(&env->server.pending_mid_q));
 	KUNIT_EXPECT_EQ(test, env->mids, atomic_read(&mid_count));
+	KUNIT_EXPECT_EQ(test, 1, refcount_read(&env->server.obj_refs));
 }
 
 static struct kunit_case transport_test_cases[] = {
