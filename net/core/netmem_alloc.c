@@ -494,7 +494,8 @@ static void netmem_set_create_fn(struct work_struct *work)
 	 * what limits the size of a mapping, is better not kept mapped. To find that
 	 * out may take a lock that no softirq can.
 	 */
-	if (dma_addressing_limited(parent) || dma_max_mapping_size(parent) != SIZE_MAX ||
+	if (dma_addressing_limited(parent) ||
+	    (IS_ENABLED(CONFIG_HAS_DMA) && dma_max_mapping_size(parent) != SIZE_MAX) ||
 	    netmem_set_init_pools(set)) {
 		kfree(set);
 		return;
