@@ -38,6 +38,7 @@ struct message {
 	unsigned int	told;
 	unsigned int	copied;
 	size_t		bytes;
+	long		refs;		/* of others, at that time, on what they begin with */
 	bool		scribble;	/* write to what was let go */
 	struct bvecq	*bq[MAX_SEGMENTS];
 	wait_queue_head_t wait;
@@ -58,6 +59,7 @@ static void message_done(struct bvecq *bq, size_t bytes, bool copied)
 	if (m->scribble)
 		for (unsigned int i = 0; i < bq->nr_slots; i++)
 			memset(bvec_virt(&bq->bv[i]), 0xee, bq->bv[i].bv_len);
+	m->refs += page_ref_count(compound_head(bq->bv[0].bv_page)) - 1;
 	m->bytes += bytes;
 	m->copied += copied;
 	WRITE_ONCE(m->told, m->told + 1);
@@ -428,6 +430,19 @@ static void test_packet_pages(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, 1, page_ref_count(pages + i));
 		__free_page(pages + i);
 	}
+}
+
+/* Who is told that his memory is his again finds nobody else referring to it. */
+static void test_packet_refs(struct kunit *test)
+{
+	struct message *m = message_new(test, 3000, 3000, BVECQ_MEM_PAGE);
+	struct sk_buff *skb = packet(test, m);
+
+	skb_zcopy_downgrade_managed(skb);
+	KUNIT_EXPECT_EQ(test, 1, message_refs(m));
+	kfree_skb(skb);
+	expect_done(m, false);
+	KUNIT_EXPECT_EQ(test, 0, m->refs);
 }
 
 /* Frags that have references do not mix with those that have none. */
@@ -1531,6 +1546,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE_PARAM(test_packet, packet_gen_params),
 	KUNIT_CASE(test_packet_full),
 	KUNIT_CASE(test_packet_pages),
+	KUNIT_CASE(test_packet_refs),
 	KUNIT_CASE(test_packet_mixed),
 	KUNIT_CASE(test_packet_append),
 	KUNIT_CASE(test_packet_list),
