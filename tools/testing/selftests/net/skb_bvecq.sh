@@ -174,7 +174,6 @@ nothing_between()
 	tc -n "$rx" qdisc del dev veth1 clsact 2>/dev/null
 	ip -n "$rx" link del macvtap0 2>/dev/null
 	rm -f "$TAP"
-	UNABLE=0
 }
 
 # esp_used NAME: did encryption take place?
@@ -188,7 +187,7 @@ esp_used()
 
 read_only()
 {
-	local path
+	local path UNABLE
 
 	for path in nothing sendfile small_pieces tls_receiver packet_socket macvtap \
 		    esp_gcm esp_cbc \
@@ -200,6 +199,7 @@ read_only()
 		[[ "$2:$path" != lo:@(xdp_native*|macvtap) ]] || continue
 		wanted "read-only:$2:$path" || continue
 		ARGS=()
+		UNABLE=0
 		case $path in
 		tc_* | xdp_*) bpf "$path" "$@" ;;
 		*) "between_$path" "$@" || UNABLE=$ksft_skip ;;
@@ -238,26 +238,27 @@ udp_veth()
 
 udp_without()
 {
+	local UNABLE=0
+
 	command -v ethtool >/dev/null || UNABLE=$ksft_skip
 	ip netns exec "$tx" ethtool -K veth0 "$1" off >/dev/null
 	udp_veth "no-$1" "$2"
 	ip netns exec "$tx" ethtool -K veth0 "$1" on >/dev/null
-	UNABLE=0
 }
 
 udp_esp()
 {
-	PROTO=udp
+	local PROTO=udp UNABLE=0
+
 	"between_$1" "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2 || UNABLE=$ksft_skip
 	udp_veth "$1" -y
 	esp_used "udp:$1"
 	nothing_between
-	PROTO=tcp
 }
 
 udp_tracked()
 {
-	local ns
+	local ns UNABLE=0
 
 	for ns in "$tx" "$rx"; do
 		ip netns exec "$ns" nft "table inet t {
@@ -318,14 +319,13 @@ veth=(-t "$tx" -r "$rx" -a 10.0.0.2)
 # netem NAME BYTES OPTIONS...
 netem()
 {
-	local name=netem:$1 bytes=$2
+	local name=netem:$1 bytes=$2 UNABLE=0
 
 	shift 2
 	wanted "$name" || return
 	tc -n "$tx" qdisc add dev veth0 root netem limit 10000 "$@" || UNABLE=$ksft_skip
 	run "$name" "${veth[@]}" -n "$bytes" -m 300001 -s 7001 -b 262144
 	tc -n "$tx" qdisc del dev veth0 root
-	UNABLE=0
 }
 
 netem loss		$((4 << 20)) loss 1%
@@ -371,7 +371,7 @@ flap_qdisc()
 # in_flight NAME COMMAND...
 in_flight()
 {
-	local name=in-flight:$1
+	local name=in-flight:$1 UNABLE=0
 
 	shift
 	wanted "$name" || return
@@ -384,7 +384,6 @@ in_flight()
 	kill "$FLAPPER"
 	wait "$FLAPPER" 2>/dev/null
 	FLAPPER=
-	UNABLE=0
 	tc -n "$tx" qdisc del dev veth0 root 2>/dev/null
 	ip -n "$tx" link set veth0 mtu 1500
 	ip -n "$rx" link set veth1 mtu 1500
