@@ -170,15 +170,16 @@ EXPORT_SYMBOL_IF_KUNIT(smb_message_free);
 
 /**
  * smb_message_queue - Make a message known to those who await its response
- * @server: The connection that it is going to be sent on
- * @msg: The message, with its ID
+ * @msg: The message, with its ID, before it is sent
  *
  * The queue takes a reference.
  *
  * Context: Process context; takes the server's mid_queue_lock.
  */
-void smb_message_queue(struct TCP_Server_Info *server, struct smb_message *msg)
+void smb_message_queue(struct smb_message *msg)
 {
+	struct TCP_Server_Info *server = msg->server;
+
 	smb_message_get(msg);
 	spin_lock(&server->mid_queue_lock);
 	msg->queued = true;
@@ -202,20 +203,18 @@ static bool smb_message_unqueue(struct smb_message *msg)
 
 /**
  * smb_message_note_sent - Take down when a message is handed to the socket
- * @server: The connection
  * @msg: The message
  */
-void smb_message_note_sent(struct TCP_Server_Info *server, struct smb_message *msg)
+void smb_message_note_sent(struct smb_message *msg)
 {
 #ifdef CONFIG_CIFS_STATS2
 	msg->when_sent = jiffies;
 #endif
-	trace_smb3_message(server->conn_id, msg, smb_message_trace_send);
+	trace_smb3_message(msg->server->conn_id, msg, smb_message_trace_send);
 }
 
 /**
  * smb_message_cancel - Give up waiting for a message
- * @server: The connection that it was sent on
  * @msg: The message; the caller keeps its reference
  *
  * The message stays queued, so that its response is known when it comes, and what
@@ -223,25 +222,25 @@ void smb_message_note_sent(struct TCP_Server_Info *server, struct smb_message *m
  *
  * Context: Any context that may take spinlocks.
  */
-void smb_message_cancel(struct TCP_Server_Info *server, struct smb_message *msg)
+void smb_message_cancel(struct smb_message *msg)
 {
 	spin_lock(&msg->lock);
 	msg->wait_cancelled = true;
 	spin_unlock(&msg->lock);
-	trace_smb3_message(server->conn_id, msg, smb_message_trace_cancel);
+	trace_smb3_message(msg->server->conn_id, msg, smb_message_trace_cancel);
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_cancel);
 
 /**
  * smb_message_dequeue - Take a message from the queue for which nobody waits
- * @server: The connection
  * @msg: The message, on which the caller has a reference of its own
  *
  * Context: Process context; takes the server's mid_queue_lock.
  * Return: False if somebody else has taken it and will complete it.
  */
-bool smb_message_dequeue(struct TCP_Server_Info *server, struct smb_message *msg)
+bool smb_message_dequeue(struct smb_message *msg)
 {
+	struct TCP_Server_Info *server = msg->server;
 	bool queued;
 
 	spin_lock(&server->mid_queue_lock);
@@ -280,15 +279,13 @@ EXPORT_SYMBOL_IF_KUNIT(smb_message_take_all);
 
 /**
  * smb_message_finish_all - Complete messages that get no response
- * @server: The connection that they were sent on
  * @list: What smb_message_take_all() has taken; empty afterwards
  * @state: State to put them in; 0 to leave it
  * @rc: Result for state %MID_RC
  *
  * Context: Process context, no lock held.
  */
-void smb_message_finish_all(struct TCP_Server_Info *server, struct list_head *list,
-			    int state, int rc)
+void smb_message_finish_all(struct list_head *list, int state, int rc)
 {
 	struct smb_message *msg;
 
@@ -298,8 +295,8 @@ void smb_message_finish_all(struct TCP_Server_Info *server, struct list_head *li
 			msg->rc = rc;
 			msg->state = state;
 		}
-		trace_smb3_message(server->conn_id, msg, smb_message_trace_retry);
-		smb_message_complete(server, msg);
+		trace_smb3_message(msg->server->conn_id, msg, smb_message_trace_retry);
+		smb_message_complete(msg);
 		smb_message_put(msg);
 	}
 }
@@ -307,15 +304,14 @@ EXPORT_SYMBOL_IF_KUNIT(smb_message_finish_all);
 
 /**
  * smb_message_received - Take a message from the queue, its response has come
- * @server: The connection
  * @msg: The message, on which the caller has a reference of its own
  * @malformed: Whether the response cannot be used
  *
  * Context: The demultiplex thread; takes the server's mid_queue_lock.
  */
-void smb_message_received(struct TCP_Server_Info *server, struct smb_message *msg,
-			  bool malformed)
+void smb_message_received(struct smb_message *msg, bool malformed)
 {
+	struct TCP_Server_Info *server = msg->server;
 	bool queued;
 
 #ifdef CONFIG_CIFS_STATS2
@@ -340,12 +336,11 @@ EXPORT_SYMBOL_IF_KUNIT(smb_message_received);
 
 /**
  * smb_message_complete - Run a message's callback, once
- * @server: The connection that it was sent on
  * @msg: The message, which the caller has taken from the queue
  *
  * Context: Process context, no lock held.
  */
-void smb_message_complete(struct TCP_Server_Info *server, struct smb_message *msg)
+void smb_message_complete(struct smb_message *msg)
 {
 	smb_callback_t callback;
 
@@ -355,7 +350,7 @@ void smb_message_complete(struct TCP_Server_Info *server, struct smb_message *ms
 	spin_unlock(&msg->lock);
 
 	if (callback)
-		callback(server, msg);
+		callback(msg->server, msg);
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_complete);
 

@@ -137,17 +137,15 @@ void smb_message_exit_pool(void);
 
 struct smb_message *smb_message_alloc(struct TCP_Server_Info *server, u16 command);
 void smb_message_free(struct smb_message *msg);
-void smb_message_queue(struct TCP_Server_Info *server, struct smb_message *msg);
-void smb_message_note_sent(struct TCP_Server_Info *server, struct smb_message *msg);
-void smb_message_cancel(struct TCP_Server_Info *server, struct smb_message *msg);
-bool smb_message_dequeue(struct TCP_Server_Info *server, struct smb_message *msg);
+void smb_message_queue(struct smb_message *msg);
+void smb_message_note_sent(struct smb_message *msg);
+void smb_message_cancel(struct smb_message *msg);
+bool smb_message_dequeue(struct smb_message *msg);
 void smb_message_take_all(struct TCP_Server_Info *server, struct list_head *list,
 			  int state);
-void smb_message_finish_all(struct TCP_Server_Info *server, struct list_head *list,
-			    int state, int rc);
-void smb_message_received(struct TCP_Server_Info *server, struct smb_message *msg,
-			  bool malformed);
-void smb_message_complete(struct TCP_Server_Info *server, struct smb_message *msg);
+void smb_message_finish_all(struct list_head *list, int state, int rc);
+void smb_message_received(struct smb_message *msg, bool malformed);
+void smb_message_complete(struct smb_message *msg);
 void smb_message_wake(struct TCP_Server_Info *server, struct smb_message *msg);
 int smb_message_wait(struct smb_message *msg);
 

@@ -84,11 +84,11 @@ static void test_alloc(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, msg->credits);
 	KUNIT_EXPECT_EQ(test, current->pid, msg->pid);
 	KUNIT_EXPECT_FALSE(test, msg->queued);
-	KUNIT_EXPECT_FALSE(test, smb_message_dequeue(&f->server, msg));
+	KUNIT_EXPECT_FALSE(test, smb_message_dequeue(msg));
 	KUNIT_EXPECT_EQ(test, f->mid_count + 1, atomic_read(&mid_count));
 
 	/* Completing what has no callback does nothing. */
-	smb_message_complete(&f->server, msg);
+	smb_message_complete(msg);
 	smb_message_get(msg);
 	smb_message_put(msg);
 	KUNIT_EXPECT_EQ(test, 1, refcount_read(&msg->ref));
@@ -101,13 +101,13 @@ static void test_dequeue(struct kunit *test)
 	struct fixture *f = test->priv;
 	struct smb_message *msg = new_message(f, 1, MID_REQUEST_SUBMITTED);
 
-	smb_message_queue(&f->server, msg);
+	smb_message_queue(msg);
 	KUNIT_EXPECT_TRUE(test, msg->queued);
 	KUNIT_EXPECT_EQ(test, 2, refcount_read(&msg->ref));
 	KUNIT_EXPECT_PTR_EQ(test, f->server.pending_mid_q.next, &msg->qhead);
 
-	KUNIT_EXPECT_TRUE(test, smb_message_dequeue(&f->server, msg));
-	KUNIT_EXPECT_FALSE(test, smb_message_dequeue(&f->server, msg));
+	KUNIT_EXPECT_TRUE(test, smb_message_dequeue(msg));
+	KUNIT_EXPECT_FALSE(test, smb_message_dequeue(msg));
 	KUNIT_EXPECT_EQ(test, 1, refcount_read(&msg->ref));
 	KUNIT_EXPECT_TRUE(test, list_empty(&f->server.pending_mid_q));
 	KUNIT_EXPECT_EQ(test, 0, f->nr_completed);
@@ -119,8 +119,8 @@ static void receive(struct fixture *f, struct smb_message *msg, bool malformed)
 {
 	smb_message_get(msg);
 	msg->resp_buf = cifs_small_buf_get();
-	smb_message_received(&f->server, msg, malformed);
-	smb_message_complete(&f->server, msg);
+	smb_message_received(msg, malformed);
+	smb_message_complete(msg);
 	smb_message_put(msg);
 }
 
@@ -132,15 +132,15 @@ static void test_received(struct kunit *test)
 		struct smb_message *msg = new_message(f, 1, MID_REQUEST_SUBMITTED);
 
 		f->nr_completed = 0;
-		smb_message_queue(&f->server, msg);
+		smb_message_queue(msg);
 		receive(f, msg, malformed);
 		KUNIT_EXPECT_EQ(test, msg->state, malformed ? MID_RESPONSE_MALFORMED :
 							      MID_RESPONSE_RECEIVED);
 		KUNIT_EXPECT_EQ(test, 1, f->nr_completed);
 		KUNIT_EXPECT_EQ(test, 1, refcount_read(&msg->ref));
-		KUNIT_EXPECT_FALSE(test, smb_message_dequeue(&f->server, msg));
+		KUNIT_EXPECT_FALSE(test, smb_message_dequeue(msg));
 
-		smb_message_complete(&f->server, msg);
+		smb_message_complete(msg);
 		KUNIT_EXPECT_EQ(test, 1, f->nr_completed);
 		smb_message_put(msg);
 	}
@@ -168,15 +168,15 @@ static void test_finish_all(struct kunit *test)
 		for (int i = 0; i < NR_MESSAGES; i++) {
 			msg[i] = new_message(f, i, i == 3 ? MID_REQUEST_ALLOCATED :
 							    MID_REQUEST_SUBMITTED);
-			smb_message_queue(&f->server, msg[i]);
+			smb_message_queue(msg[i]);
 		}
 		smb_message_take_all(&f->server, &list, ends[c].take);
 		KUNIT_EXPECT_TRUE(test, list_empty(&f->server.pending_mid_q));
 		/* The sender of one gives up meanwhile. */
-		KUNIT_EXPECT_FALSE(test, smb_message_dequeue(&f->server, msg[1]));
+		KUNIT_EXPECT_FALSE(test, smb_message_dequeue(msg[1]));
 		KUNIT_EXPECT_EQ(test, 0, f->nr_completed);
 
-		smb_message_finish_all(&f->server, &list, ends[c].finish, ends[c].rc);
+		smb_message_finish_all(&list, ends[c].finish, ends[c].rc);
 		KUNIT_EXPECT_TRUE(test, list_empty(&list));
 		KUNIT_ASSERT_EQ(test, NR_MESSAGES, f->nr_completed);
 		for (int i = 0; i < NR_MESSAGES; i++) {
@@ -209,7 +209,7 @@ static void test_cancel(struct kunit *test)
 
 		f->nr_undone = 0;
 		f->nr_completed = 0;
-		smb_message_queue(&f->server, msg);
+		smb_message_queue(msg);
 		switch (when) {
 		case RECEIVED:
 		case MALFORMED:
@@ -222,13 +222,13 @@ static void test_cancel(struct kunit *test)
 			break;
 		case RETRIED:
 			smb_message_take_all(&f->server, &list, MID_RETRY_NEEDED);
-			smb_message_finish_all(&f->server, &list, 0, 0);
+			smb_message_finish_all(&list, 0, 0);
 			break;
 		default:
 			break;
 		}
 
-		smb_message_cancel(&f->server, msg);
+		smb_message_cancel(msg);
 		KUNIT_EXPECT_TRUE(test, msg->wait_cancelled);
 		switch (when) {
 		case QUEUED:
@@ -237,7 +237,7 @@ static void test_cancel(struct kunit *test)
 			smb_message_put(msg);
 			KUNIT_EXPECT_FALSE(test, list_empty(&f->server.pending_mid_q));
 			smb_message_take_all(&f->server, &list, MID_RETRY_NEEDED);
-			smb_message_finish_all(&f->server, &list, 0, 0);
+			smb_message_finish_all(&list, 0, 0);
 			KUNIT_EXPECT_EQ(test, 1, f->nr_completed);
 			break;
 		case LATE:
@@ -248,7 +248,7 @@ static void test_cancel(struct kunit *test)
 			smb_message_put(msg);
 			break;
 		default:
-			KUNIT_EXPECT_FALSE(test, smb_message_dequeue(&f->server, msg));
+			KUNIT_EXPECT_FALSE(test, smb_message_dequeue(msg));
 			smb_message_put(msg);
 			break;
 		}
@@ -304,7 +304,7 @@ static void test_wake(struct kunit *test)
 	for (int i = 0; i < 2; i++) {
 		msg[i] = new_message(f, i, MID_REQUEST_SUBMITTED);
 		msg[i]->callback = smb_message_wake;
-		smb_message_queue(&f->server, msg[i]);
+		smb_message_queue(msg[i]);
 		task[i] = start_waiter(test, &w[i], msg[i]);
 	}
 
@@ -367,7 +367,7 @@ static int race_dequeue(void *data)
 	atomic_inc(&r->barrier);
 	while (atomic_read(&r->barrier) < 2)
 		cpu_relax();
-	r->taken = smb_message_dequeue(&r->f->server, r->msg);
+	r->taken = smb_message_dequeue(r->msg);
 	while (!kthread_should_stop())
 		schedule_timeout_uninterruptible(1);
 	return 0;
@@ -388,14 +388,14 @@ static void test_race(struct kunit *test)
 
 		f->nr_completed = 0;
 		r.msg = new_message(f, i, MID_REQUEST_SUBMITTED);
-		smb_message_queue(&f->server, r.msg);
+		smb_message_queue(r.msg);
 		task = kthread_run(race_dequeue, &r, "smb-message-race");
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
 		while (!atomic_read(&r.barrier))
 			cpu_relax();
 		atomic_inc(&r.barrier);
 		smb_message_take_all(&f->server, &list, MID_RETRY_NEEDED);
-		smb_message_finish_all(&f->server, &list, 0, 0);
+		smb_message_finish_all(&list, 0, 0);
 		kthread_stop(task);
 		KUNIT_EXPECT_EQ(test, 1, r.taken + f->nr_completed);
 		KUNIT_EXPECT_EQ(test, 1, refcount_read(&r.msg->ref));

@@ -119,7 +119,7 @@ static void reconnect(struct transport_env *env)
 	LIST_HEAD(list);
 
 	smb_message_take_all(server, &list, MID_RETRY_NEEDED);
-	smb_message_finish_all(server, &list, 0, 0);
+	smb_message_finish_all(&list, 0, 0);
 	server->ops->set_credits(server, 1);
 }
 
@@ -464,7 +464,7 @@ static void test_sealed(struct kunit *test)
 
 		submit(env, i, SMB2_ECHO_HE);
 		if (is_awaited(c, i))
-			smb_message_queue(server, env->msg[i]);
+			smb_message_queue(env->msg[i]);
 		else
 			credits += i % 7;
 	}
@@ -487,7 +487,7 @@ static void test_sealed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, credits, server->credits);
 
 	smb_message_take_all(server, &list, MID_RETRY_NEEDED);
-	smb_message_finish_all(server, &list, 0, 0);
+	smb_message_finish_all(&list, 0, 0);
 	for (unsigned int i = 0; i < c->nr; i++)
 		smb_message_put(env->msg[i]);
 	KUNIT_EXPECT_EQ(test, bufs, atomic_read(&buf_alloc_count) +
@@ -512,7 +512,7 @@ static void test_sealed_big(struct kunit *test)
 		rsp->DataOffset = server->vals->read_rsp_size;
 		rsp->DataLength = cpu_to_le32(data_len);
 		submit(env, offloaded, SMB2_READ_HE);
-		smb_message_queue(server, env->msg[offloaded]);
+		smb_message_queue(env->msg[offloaded]);
 		put_on_wire(test, env, rsp, len);
 
 		server->min_offload = offloaded;
