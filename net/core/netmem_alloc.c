@@ -929,6 +929,8 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 	struct bvecq *head, *tail;
 	struct bio_vec bv;
 
+	KUNIT_STATIC_STUB_REDIRECT(netmem_alloc_bvecq, sk, len, hints, gfp);
+
 	if (!len || (hints & ~NETMEM_HINTS_ALL))
 		return ERR_PTR(-EINVAL);
 	if (len > INT_MAX)

@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
+#include <linux/netpoll.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
@@ -25,6 +26,7 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 #include <net/udp.h>
+#include <net/xfrm.h>
 
 #define MAX_SEGMENTS	512
 #define WAIT		(10 * HZ)
@@ -444,6 +446,62 @@ static void test_packet_refs(struct kunit *test)
 	expect_done(m, false);
 	KUNIT_EXPECT_EQ(test, 0, m->refs);
 }
+
+#ifdef CONFIG_NETPOLL
+/* netpoll frees what a driver has sent, but does not tell the sender: it may have
+ * been called with interrupts off.
+ */
+static void test_netpoll(struct kunit *test)
+{
+	struct message *m = message_new(test, 3000, 3000, BVECQ_MEM_PAGE);
+	struct sk_buff *skb = packet(test, m);
+	unsigned int told;
+
+	local_irq_disable();
+	dev_kfree_skb_irq(skb);
+	netpoll_zap_completion_queue();
+	told = m->told;
+	local_irq_enable();
+	KUNIT_EXPECT_EQ(test, 0, told);
+	expect_done(m, false);
+}
+#endif
+
+#if IS_ENABLED(CONFIG_INET_IPCOMP)
+/* A packet that is compressed holds the pages of the result. */
+static void test_ipcomp(struct kunit *test)
+{
+	struct message *m = message_new(test, 3000, 3000, BVECQ_MEM_PAGE);
+	struct xfrm_state *x = xfrm_state_alloc(&init_net);
+	struct sk_buff *skb = packet(test, m);
+	struct page *page;
+
+	KUNIT_ASSERT_NOT_NULL(test, x);
+	x->id.proto = IPPROTO_COMP;
+	x->props.family = AF_INET;
+	x->props.mode = XFRM_MODE_TRANSPORT;
+	x->calg = kzalloc_obj(*x->calg);
+	KUNIT_ASSERT_NOT_NULL(test, x->calg);
+	strscpy(x->calg->alg_name, "deflate");
+	KUNIT_ASSERT_EQ(test, 0, xfrm_init_state(x, NULL));
+
+	memset(skb_push(skb, sizeof(struct udphdr)), 0, sizeof(struct udphdr));
+	skb_set_network_header(skb, -(int)sizeof(struct iphdr));
+	skb_set_mac_header(skb, skb_network_offset(skb) + offsetof(struct iphdr, protocol));
+	KUNIT_ASSERT_EQ(test, 0, x->type->output(x, skb));
+	KUNIT_EXPECT_LT(test, skb->len, m->len);
+	KUNIT_ASSERT_EQ(test, 1, skb_shinfo(skb)->nr_frags);
+	page = skb_frag_page(skb_shinfo(skb)->frags);
+	get_page(page);
+	kfree_skb(skb);
+	KUNIT_EXPECT_EQ(test, 1, page_ref_count(page));
+	put_page(page);
+	expect_done(m, false);
+
+	x->km.state = XFRM_STATE_DEAD;
+	xfrm_state_put(x);
+}
+#endif
 
 /* Frags that have references do not mix with those that have none. */
 static void test_packet_mixed(struct kunit *test)
@@ -1547,6 +1605,12 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_packet_full),
 	KUNIT_CASE(test_packet_pages),
 	KUNIT_CASE(test_packet_refs),
+#ifdef CONFIG_NETPOLL
+	KUNIT_CASE(test_netpoll),
+#endif
+#if IS_ENABLED(CONFIG_INET_IPCOMP)
+	KUNIT_CASE(test_ipcomp),
+#endif
 	KUNIT_CASE(test_packet_mixed),
 	KUNIT_CASE(test_packet_append),
 	KUNIT_CASE(test_packet_list),
@@ -1572,5 +1636,6 @@ static struct kunit_suite skb_bvecq_suite = {
 kunit_test_suite(skb_bvecq_suite);
 
 MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
+MODULE_IMPORT_NS("NETDEV_INTERNAL");
 MODULE_DESCRIPTION("KUnit tests of sending a bvecq");
 MODULE_LICENSE("GPL");

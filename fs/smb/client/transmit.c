@@ -201,11 +201,14 @@ static bool smb_payload_may_change(const struct TCP_Server_Info *server,
 }
 
 /* Is it cheaper to copy payload into memory that is mapped than to map it? */
-static bool smb_maps_are_costly(const struct sock *sk, const struct bvecq *payload,
-				size_t len)
+VISIBLE_IF_KUNIT bool smb_maps_are_costly(const struct sock *sk,
+					  const struct bvecq *payload, size_t len)
 {
+	KUNIT_STATIC_STUB_REDIRECT(smb_maps_are_costly, sk, payload, len);
+
 	return len / SMB_MAP_MIN < smb3_nr_pieces(payload) && sk && netmem_maps_are_costly(sk);
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_maps_are_costly);
 
 /* Refer to payload; NULL if it has to be copied. */
 static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
@@ -234,6 +237,34 @@ static struct bvecq *smb_refer_to_payload(struct TCP_Server_Info *server,
 	return bq;
 }
 
+/*
+ * Memory for headers, and for payload that is copied.  Payload that was going to be
+ * referred to is let go of if copying is cheaper, and there is memory for that.
+ */
+static struct bvecq *smb_alloc_room(const struct smb_message *msg, struct sock *sk,
+				    size_t hdr_len, size_t payload_len,
+				    struct bvecq **referred)
+{
+	gfp_t gfp = GFP_NOFS;
+	struct bvecq *room;
+
+	if (*referred && smb_maps_are_costly(sk, *referred, payload_len)) {
+		room = netmem_alloc_bvecq(sk, hdr_len + payload_len, 0,
+					  GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN |
+					  __GFP_NOMEMALLOC);
+		if (!IS_ERR(room)) {
+			bvecq_put(*referred);
+			*referred = NULL;
+			return room;
+		}
+	}
+
+	/* Who waits for what is held in reserve must not hold any of it. */
+	if (msg->flags & CIFS_COMPOUNDABLE)
+		gfp |= __GFP_NOMEMALLOC;
+	return netmem_alloc_bvecq(sk, hdr_len + (*referred ? 0 : payload_len), 0, gfp);
+}
+
 /**
  * smb_message_alloc_request - Make room for a request's headers, add its payload
  * @server: The connection
@@ -260,9 +291,7 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 			      const struct iov_iter *payload)
 {
 	size_t payload_len = payload ? iov_iter_count(payload) : 0;
-	size_t hdr_len = SMB_MESSAGE_HEADROOM + len;
 	struct bvecq *referred = NULL, *request;
-	gfp_t gfp = GFP_NOFS;
 	struct sock *sk = smb_get_sock(server);
 	struct bvecq_pos to;
 	int rc = 0;
@@ -275,21 +304,7 @@ int smb_message_alloc_request(struct TCP_Server_Info *server,
 		}
 	}
 
-	request = ERR_PTR(-ENOMEM);
-	if (referred && smb_maps_are_costly(sk, referred, payload_len)) {
-		request = netmem_alloc_bvecq(sk, hdr_len + payload_len, 0,
-					     GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN |
-					     __GFP_NOMEMALLOC);
-		if (!IS_ERR(request)) {
-			bvecq_put(referred);
-			referred = NULL;
-		}
-	}
-	/* Who waits for what is held in reserve must not hold any of it. */
-	if (msg->flags & CIFS_COMPOUNDABLE)
-		gfp |= __GFP_NOMEMALLOC;
-	if (IS_ERR(request))
-		request = netmem_alloc_bvecq(sk, hdr_len + (referred ? 0 : payload_len), 0, gfp);
+	request = smb_alloc_room(msg, sk, SMB_MESSAGE_HEADROOM + len, payload_len, &referred);
 	if (IS_ERR(request)) {
 		bvecq_put(referred);
 		rc = PTR_ERR(request);

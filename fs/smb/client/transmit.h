@@ -56,6 +56,7 @@ int smb_link_messages(struct smb_message *head);
 int smb_transmit_messages(struct TCP_Server_Info *server,
 			  const struct smb_message *head);
 #if IS_ENABLED(CONFIG_KUNIT)
+bool smb_maps_are_costly(const struct sock *sk, const struct bvecq *payload, size_t len);
 int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain);
 #endif
 int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len);

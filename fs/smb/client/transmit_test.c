@@ -4,10 +4,12 @@
  */
 
 #include <crypto/aead.h>
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/bvecq.h>
 #include <linux/folio_queue.h>
 #include <linux/scatterlist.h>
+#include <net/netmem_alloc.h>
 #include "cifsglob.h"
 #include "cifsproto.h"
 #include "../common/compress/lz77.h"
@@ -354,6 +356,45 @@ static void test_copy_payload(struct kunit *test)
 	}
 }
 
+static bool all_maps_are_costly(const struct sock *sk, const struct bvecq *payload, size_t len)
+{
+	return true;
+}
+
+/* There is memory for headers only. */
+static struct bvecq *alloc_no_payload(const struct sock *sk, size_t len, unsigned int hints,
+				      gfp_t gfp)
+{
+	struct bvecq *bq;
+
+	if (len > SZ_4K)
+		return ERR_PTR(-ENOMEM);
+	kunit_deactivate_static_stub(kunit_get_current_test(), netmem_alloc_bvecq);
+	bq = netmem_alloc_bvecq(sk, len, hints, gfp);
+	kunit_activate_static_stub(kunit_get_current_test(), netmem_alloc_bvecq,
+				   alloc_no_payload);
+	return bq;
+}
+
+/* Payload that takes many costly mappings is copied, if there is memory for that. */
+static void test_costly_maps(struct kunit *test)
+{
+	static const struct layout_case c = { "", PAYLOAD_PAGES, 1, { SZ_64K } };
+	struct message *copied = make_message(test, &c), *referred = make_message(test, &c);
+
+	kunit_activate_static_stub(test, smb_maps_are_costly, all_maps_are_costly);
+	build(test, copied, 1);
+	expect_bytes(test, copied->msg[0]->request, copied->image, copied->len);
+	KUNIT_EXPECT_FALSE(test, refers_to(copied->msg[0]->request, copied->first[0]));
+	KUNIT_EXPECT_FALSE(test, copied->msg[0]->unstable);
+
+	kunit_activate_static_stub(test, netmem_alloc_bvecq, alloc_no_payload);
+	build(test, referred, 1);
+	expect_bytes(test, referred->msg[0]->request, referred->image, referred->len);
+	KUNIT_EXPECT_TRUE(test, refers_to(referred->msg[0]->request, referred->first[0]));
+	KUNIT_EXPECT_TRUE(test, referred->msg[0]->unstable);
+}
+
 /* What signs a message gets all of it, its padding too, and nothing else. */
 static void test_signed_bytes(struct kunit *test)
 {
@@ -650,6 +691,7 @@ static struct kunit_case transmit_cases[] = {
 	KUNIT_CASE_PARAM(test_layout, layout_gen_params),
 	KUNIT_CASE(test_too_long),
 	KUNIT_CASE(test_copy_payload),
+	KUNIT_CASE(test_costly_maps),
 	KUNIT_CASE(test_signed_bytes),
 	KUNIT_CASE_PARAM(test_seal, cipher_gen_params),
 	KUNIT_CASE_PARAM(test_unseal, cipher_gen_params),
