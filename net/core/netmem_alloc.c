@@ -4,7 +4,7 @@
  *
  * Memory is kept in sets. Each network device whose driver can transmit from
  * mapped pools (tx_pool_dma) has a set of its own, created when a socket that is
- * routed through the device needs a chunk. Its chunks are mapped for the device
+ * routed through the device first needs a fragment. Its chunks are mapped for the device
  * once and stay so for as long as the pool holds them: transmitting a fragment
  * maps nothing. Everything else - lo, veth, tunnels, other drivers, a
  * socket without a route, no socket at all - shares one default set for each
@@ -581,12 +581,10 @@ struct netmem_key {
  */
 #define netmem_rcu(p)	rcu_dereference_check(p, rcu_read_lock_sched_held())
 
-/* A socket's route is not checked for being current: see the top of this file.
- * A set can be requested under rcu_read_lock() alone: that takes a spinlock, and
- * memory, and on PREEMPT_RT whoever does so must be preemptible.
+/* NULL if there is none yet, and netmem_set_get() has to be asked. A socket's route
+ * is not checked for being current: see the top of this file.
  */
-static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key,
-							  bool request)
+static __always_inline struct netmem_set *netmem_set_find(struct netmem_key key)
 {
 	const struct dst_entry *dst = key.dst;
 	struct net_device *dev;
@@ -597,11 +595,25 @@ static __always_inline struct netmem_set *__netmem_set_of(struct netmem_key key,
 	if (dst) {
 		dev = netmem_rcu(dst->dev_rcu);
 		set = netmem_rcu(dev->netmem_set);
-		if (set)
+		if (set || dev->tx_pool_dma)
 			return set;
-		if (request && dev->tx_pool_dma)
-			netmem_set_request(dev);
 	}
+	return netmem_default[numa_mem_id()];
+}
+
+/* Have a set made if there is none. That takes a spinlock, and memory, and on
+ * PREEMPT_RT whoever does so must be preemptible.
+ */
+static struct netmem_set *netmem_set_get(struct netmem_key key)
+{
+	struct netmem_set *set = netmem_set_find(key);
+	const struct dst_entry *dst;
+
+	if (set)
+		return set;
+	dst = key.sk ? rcu_dereference(key.sk->sk_dst_cache) : key.dst;
+	if (dst)
+		netmem_set_request(rcu_dereference(dst->dev_rcu));
 	return netmem_default[numa_mem_id()];
 }
 
@@ -618,7 +630,7 @@ static __always_inline struct netmem_key netmem_key_of_dst(const struct dst_entr
 #if IS_ENABLED(CONFIG_KUNIT)
 struct netmem_set *netmem_set_of(const struct sock *sk)
 {
-	return __netmem_set_of(netmem_key_of_sk(sk), true);
+	return netmem_set_get(netmem_key_of_sk(sk));
 }
 EXPORT_SYMBOL_IF_KUNIT(netmem_set_of);
 #endif
@@ -643,32 +655,23 @@ static __always_inline bool netmem_cut(struct netmem_open *nc, size_t len,
 	if (unlikely(len > room))
 		return false;
 
-	bvec_set_page(bv, nc->page + (offset >> PAGE_SHIFT), len,
-		      offset_in_page(offset));
+	bvec_set_page(bv, nc->page, len, offset);
 	nc->offset = ALIGN(offset + len, NETMEM_ALIGN_MIN);
 	nc->users++;
 	return true;
 }
 
-/* Cut a fragment from this CPU's open chunk, let it start over if need be. */
-static bool netmem_cut_or_restart(struct netmem_set *set, unsigned int hints,
-				  size_t len, size_t align, struct bio_vec *bv)
+/* Let an open chunk that has no room start over, if nobody uses any of it. */
+static __always_inline bool netmem_restart(struct netmem_open *nc, size_t len,
+					   size_t align, struct bio_vec *bv)
 {
-	struct netmem_open *nc;
-	bool done;
-
-	preempt_disable();
-	nc = netmem_open_of(set, hints);
-	done = netmem_cut(nc, len, align, bv);
-	if (!done && max(len, align) <= nc->size && netmem_is_drained(nc)) {
-		nc->allocs += nc->users;
-		nc->restarts++;
-		netmem_open_chunk(nc, nc->page, len);
-		bvec_set_page(bv, nc->page, len, 0);
-		done = true;
-	}
-	preempt_enable();
-	return done;
+	if (max(len, align) > nc->size || !netmem_is_drained(nc))
+		return false;
+	nc->allocs += nc->users;
+	nc->restarts++;
+	netmem_open_chunk(nc, nc->page, len);
+	bvec_set_page(bv, nc->page, len, 0);
+	return true;
 }
 
 /* The open chunk cannot take @len more bytes: find one that does, and return
@@ -732,6 +735,7 @@ static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
 				      bool reserve)
 {
 	struct page *page = NULL;
+	struct netmem_open *nc;
 	struct netmem_set *set;
 	bool done;
 
@@ -742,8 +746,11 @@ static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
 		return -EMSGSIZE;
 
 	rcu_read_lock();
-	set = __netmem_set_of(key, true);
-	done = netmem_cut_or_restart(set, hints, len, align, bv);
+	set = netmem_set_get(key);
+	preempt_disable();
+	nc = netmem_open_of(set, hints);
+	done = netmem_cut(nc, len, align, bv) || netmem_restart(nc, len, align, bv);
+	preempt_enable();
 	if (!done)
 		page = netmem_refill(set, hints, len, align, gfp & NETMEM_GFP_MASK);
 	rcu_read_unlock();
@@ -767,14 +774,17 @@ static noinline int netmem_alloc_slow(struct netmem_key key, size_t len,
 }
 
 /* Do all that an allocation takes which is nothing out of the ordinary, nor wrong,
- * if the open chunk has room. If not, the caller passes his arguments on as they
- * are, so that he gets along without a stack frame.
+ * if the open chunk has room, or may @restart. If not, the caller passes his arguments
+ * on as they are, to who may, so that he gets along without a stack frame.
  */
 static __always_inline bool netmem_alloc_fast(struct netmem_key key, size_t len,
 					      size_t align, unsigned int hints,
-					      gfp_t gfp, struct bio_vec *bv)
+					      gfp_t gfp, struct bio_vec *bv,
+					      bool restart)
 {
-	bool done;
+	struct netmem_open *nc;
+	struct netmem_set *set;
+	bool done = false;
 
 	/* Sleeping is not likely to be needed, but wrong if it is not allowed.
 	 * Without debugging this would be a call of the scheduler.
@@ -788,8 +798,12 @@ static __always_inline bool netmem_alloc_fast(struct netmem_key key, size_t len,
 		return false;
 
 	rcu_read_lock_sched();
-	done = netmem_cut(netmem_open_of(__netmem_set_of(key, false), hints),
-			  len, 1, bv);
+	set = netmem_set_find(key);
+	if (likely(set)) {
+		nc = netmem_open_of(set, hints);
+		done = netmem_cut(nc, len, 1, bv) ||
+		       (restart && netmem_restart(nc, len, 1, bv));
+	}
 	rcu_read_unlock_sched();
 	return done;
 }
@@ -805,16 +819,22 @@ static noinline int netmem_alloc_gfp_slow(const struct sock *sk, size_t len,
 					  size_t align, unsigned int hints,
 					  gfp_t gfp, struct bio_vec *bv)
 {
-	return netmem_result(netmem_alloc_slow(netmem_key_of_sk(sk), len, align,
-					       hints, gfp, bv, true));
+	struct netmem_key key = netmem_key_of_sk(sk);
+
+	if (netmem_alloc_fast(key, len, align, hints, gfp, bv, true))
+		return 0;
+	return netmem_result(netmem_alloc_slow(key, len, align, hints, gfp, bv, true));
 }
 
 static noinline int netmem_alloc_dst_slow(const struct dst_entry *dst, size_t len,
 					  size_t align, unsigned int hints,
 					  gfp_t gfp, struct bio_vec *bv)
 {
-	return netmem_result(netmem_alloc_slow(netmem_key_of_dst(dst), len, align,
-					       hints, gfp, bv, true));
+	struct netmem_key key = netmem_key_of_dst(dst);
+
+	if (netmem_alloc_fast(key, len, align, hints, gfp, bv, true))
+		return 0;
+	return netmem_result(netmem_alloc_slow(key, len, align, hints, gfp, bv, true));
 }
 
 /**
@@ -829,12 +849,12 @@ static noinline int netmem_alloc_dst_slow(const struct dst_entry *dst, size_t le
  * @bv: where to store the fragment
  *
  * The fragment lies in one physically contiguous piece of lowmem that
- * bvec_virt() can address and that MSG_SPLICE_PAGES takes; it may cross page
- * boundaries, and bv_offset is less than PAGE_SIZE. What it holds is undefined
- * unless %__GFP_ZERO was given. It belongs to the caller until he passes it to
- * netmem_free(), whatever becomes of the socket, its route or the device.
- * Memory that was spliced into a socket may be freed at once, since the
- * sk_buffs hold page references of their own.
+ * bvec_virt() can address and that MSG_SPLICE_PAGES takes. As with any bio_vec of
+ * several pages, it may cross their boundaries, and bv_offset may be more than
+ * PAGE_SIZE. What it holds is undefined unless %__GFP_ZERO was given. It belongs to
+ * the caller until he passes it to netmem_free(), whatever becomes of the socket,
+ * its route or the device. Memory that was spliced into a socket may be freed at
+ * once, since the sk_buffs hold page references of their own.
  *
  * If @gfp allows direct reclaim and neither @len nor @align is greater than
  * PAGE_SIZE, the allocation does not fail: a small reserve stands behind it,
@@ -859,7 +879,7 @@ static noinline int netmem_alloc_dst_slow(const struct dst_entry *dst, size_t le
 int netmem_alloc_gfp(const struct sock *sk, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
 {
-	if (netmem_alloc_fast(netmem_key_of_sk(sk), len, align, hints, gfp, bv))
+	if (netmem_alloc_fast(netmem_key_of_sk(sk), len, align, hints, gfp, bv, false))
 		return 0;
 	return netmem_alloc_gfp_slow(sk, len, align, hints, gfp, bv);
 }
@@ -885,7 +905,7 @@ ALLOW_ERROR_INJECTION(netmem_alloc_gfp, ERRNO);
 int netmem_alloc_dst(const struct dst_entry *dst, size_t len, size_t align,
 		     unsigned int hints, gfp_t gfp, struct bio_vec *bv)
 {
-	if (netmem_alloc_fast(netmem_key_of_dst(dst), len, align, hints, gfp, bv))
+	if (netmem_alloc_fast(netmem_key_of_dst(dst), len, align, hints, gfp, bv, false))
 		return 0;
 	return netmem_alloc_dst_slow(dst, len, align, hints, gfp, bv);
 }
@@ -949,7 +969,7 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 	while (len) {
 		part = min(len, max_part);
 		part_gfp = part > PAGE_SIZE ? big_gfp : gfp;
-		if (!netmem_alloc_fast(key, part, 1, hints, part_gfp, &bv) &&
+		if (!netmem_alloc_fast(key, part, 1, hints, part_gfp, &bv, true) &&
 		    netmem_alloc_slow(key, part, 1, hints, part_gfp, &bv, reserve)) {
 			if (part <= PAGE_SIZE)
 				goto nomem;
@@ -975,8 +995,8 @@ ALLOW_ERROR_INJECTION(netmem_alloc_bvecq, ERRNO);
 
 /**
  * netmem_free() - free a fragment
- * @bv: the fragment, as netmem_alloc() stored it; bv_offset and bv_len may
- *	have been changed since. Nothing is done if bv_page is NULL.
+ * @bv: the fragment, as netmem_alloc() stored it; bv_offset and bv_len, but not
+ *	bv_page, may have been changed since. Nothing is done if bv_page is NULL.
  *
  * The page may still be referred to by sk_buffs that it was spliced into:
  * nothing is written to it before they let go.
@@ -993,7 +1013,7 @@ void netmem_free(struct bio_vec *bv)
 		return;
 	bv->bv_page = NULL;
 
-	page = compound_head(page);
+	DEBUG_NET_WARN_ON_ONCE(PageTail(page));
 	if (unlikely(atomic_long_dec_and_test(netmem_refs(page))))
 		netmem_free_last(page);
 }
@@ -1022,10 +1042,9 @@ void netmem_free_bulk(struct bio_vec *bv, unsigned int nr)
 			continue;
 		}
 
-		page = compound_head(page);
+		DEBUG_NET_WARN_ON_ONCE(PageTail(page));
 		bv[i++].bv_page = NULL;
-		while (i < nr && bv[i].bv_page &&
-		       compound_head(bv[i].bv_page) == page) {
+		while (i < nr && bv[i].bv_page == page) {
 			bv[i++].bv_page = NULL;
 			refs++;
 		}
@@ -1052,7 +1071,7 @@ bool netmem_maps_are_costly(const struct sock *sk)
 	bool costly;
 
 	rcu_read_lock();
-	costly = __netmem_set_of(netmem_key_of_sk(sk), true)->costly_maps;
+	costly = netmem_set_get(netmem_key_of_sk(sk))->costly_maps;
 	rcu_read_unlock();
 	return costly;
 }

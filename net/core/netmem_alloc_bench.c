@@ -6,8 +6,8 @@
  * by netdev_alloc_frag(), which goes up to a page.
  *
  * The memory is for the first network device that pools can be mapped for, and
- * that is the device it is mapped for by the rival.  Where there is none, nothing
- * is mapped.  A line of the form
+ * that is the device it is mapped for by the rival.  Where there is none, it is for
+ * the loopback device, and nothing is mapped.  A line of the form
  *
  *	bench: size=BYTES cpus=N netmem=PS page_frag=PS netdev_frag=PS kmalloc=PS device=NAME
  *
@@ -232,16 +232,15 @@ static void bench_alloc(struct kunit *test)
 	struct run *run;
 	u64 (*ns)[ROUNDS];
 
-	if (dev)
-		rt = rt_dst_alloc(dev, 0, RTN_UNICAST, true);
+	rt = rt_dst_alloc(dev ?: init_net.loopback_dev, 0, RTN_UNICAST, true);
 	run = kunit_kzalloc(test, sizeof(*run), GFP_KERNEL);
 	ns = kunit_kcalloc(test, NR_RIVALS, sizeof(*ns), GFP_KERNEL);
-	if (!run || !ns || (dev && !rt)) {
+	if (!run || !ns || !rt) {
 		KUNIT_FAIL(test, "no memory");
 		goto out;
 	}
 	/* The first fragment has the device's pools made. */
-	if (rt && !netmem_alloc_dst(&rt->dst, 64, 1, 0, GFP_KERNEL, &bv)) {
+	if (!netmem_alloc_dst(&rt->dst, 64, 1, 0, GFP_KERNEL, &bv)) {
 		netmem_free(&bv);
 		msleep(100);
 	}
@@ -251,7 +250,7 @@ static void bench_alloc(struct kunit *test)
 			struct worker *w = &run->workers[n];
 
 			*w = (struct worker){
-				.dst	= rt ? &rt->dst : NULL,
+				.dst	= &rt->dst,
 				.dev	= dev ? dev->dev.parent : NULL,
 				.size	= *size,
 			};
