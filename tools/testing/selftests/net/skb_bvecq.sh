@@ -117,6 +117,37 @@ between_esp_cbc()
 		auth-trunc 'hmac(sha256)' 0x0102030405060708090a0b0c0d0e0f10 128
 }
 
+# A tunnel that is a device: sockets do not know what it does.
+# tunnel PROTOCOL ALGORITHM...
+tunnel()
+{
+	local proto=$1 way ns dev from to dir
+
+	shift
+	ARGS=(-a 10.0.2.2)
+	for way in "$tx veth0 1 2" "$rx veth1 2 1"; do
+		read -r ns dev from to <<< "$way"
+		ip -n "$ns" link add xfrmi0 type xfrm dev "$dev" if_id 7 &&
+		ip -n "$ns" addr add "10.0.2.$from/24" dev xfrmi0 &&
+		ip -n "$ns" link set xfrmi0 mtu 1400 up || return
+		for dir in out in; do
+			[ $dir = out ] || read -r ns dev to from <<< "$way"
+			ip -n "$ns" xfrm state add src "10.0.0.$from" dst "10.0.0.$to" \
+				proto "$proto" spi "$from" mode tunnel if_id 7 "$@" &&
+			ip -n "$ns" xfrm policy add src "10.0.2.$from" dst "10.0.2.$to" \
+				dir $dir if_id 7 tmpl src "10.0.0.$from" dst "10.0.0.$to" \
+				proto "$proto" mode tunnel level use || return
+		done
+	done
+}
+
+between_esp_tunnel()
+{
+	tunnel esp aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128
+}
+
+between_ipcomp_tunnel() { tunnel comp comp deflate; }
+
 # A byte of each packet that is long enough becomes 0xee.
 pedit()
 {
@@ -169,6 +200,7 @@ nothing_between()
 		ip -n "$ns" xfrm policy flush
 		[ -z "$(command -v nft)" ] || ip netns exec "$ns" nft flush ruleset
 		tc -n "$ns" qdisc del dev lo clsact
+		ip -n "$ns" link del xfrmi0
 	done 2>/dev/null
 	tc -n "$tx" qdisc del dev veth0 clsact 2>/dev/null
 	tc -n "$rx" qdisc del dev veth1 clsact 2>/dev/null
@@ -176,13 +208,13 @@ nothing_between()
 	rm -f "$TAP"
 }
 
-# esp_used NAME: did encryption take place?
-esp_used()
+# xfrm_used NAME: did encryption, or compression, take place?
+xfrm_used()
 {
 	[ "$UNABLE" = 0 ] && wanted "$1" || return
 	ip -n "$tx" -s xfrm state | grep -q '[1-9][0-9]*(packets)'
-	check_err $? "nothing was encrypted"
-	log_test "$1:encrypted"
+	check_err $? "nothing was transformed"
+	log_test "$1:transformed"
 }
 
 read_only()
@@ -190,13 +222,13 @@ read_only()
 	local path UNABLE
 
 	for path in nothing sendfile small_pieces tls_receiver packet_socket macvtap \
-		    esp_gcm esp_cbc \
+		    esp_gcm esp_cbc esp_tunnel ipcomp_tunnel \
 		    pedit_egress pedit_ingress \
 		    nft_output nft_postrouting nft_prerouting nft_input \
 		    tc_egress tc_egress_direct tc_ingress tc_ingress_direct \
 		    xdp_generic xdp_generic_direct xdp_native xdp_native_direct; do
 		# There is no such thing on lo.
-		[[ "$2:$path" != lo:@(xdp_native*|macvtap) ]] || continue
+		[[ "$2:$path" != lo:@(xdp_native*|macvtap|*_tunnel) ]] || continue
 		wanted "read-only:$2:$path" || continue
 		ARGS=()
 		UNABLE=0
@@ -205,7 +237,7 @@ read_only()
 		*) "between_$path" "$@" || UNABLE=$ksft_skip ;;
 		esac
 		run "read-only:$2:$path" -t "$1" -r "$4" -a "$6" -n $((1 << 20)) "${ARGS[@]}"
-		[[ "$path" != esp* ]] || esp_used "read-only:$2:$path"
+		[[ "$path" != @(esp|ipcomp)_* ]] || xfrm_used "read-only:$2:$path"
 		nothing_between
 	done
 }
@@ -246,13 +278,13 @@ udp_without()
 	ip netns exec "$tx" ethtool -K veth0 "$1" on >/dev/null
 }
 
-udp_esp()
+udp_xfrm()
 {
 	local PROTO=udp UNABLE=0
 
 	"between_$1" "$tx" veth0 10.0.0.1 "$rx" veth1 10.0.0.2 || UNABLE=$ksft_skip
-	udp_veth "$1" -y
-	esp_used "udp:$1"
+	udp_veth "$1" "$2" ${3-}
+	xfrm_used "udp:$1"
 	nothing_between
 }
 
@@ -286,8 +318,10 @@ udp_veth multicast-v6 '' ff15::1
 udp_tracked
 udp_without tx ''
 udp_without sg -y
-udp_esp esp_gcm
-udp_esp esp_cbc
+udp_xfrm esp_gcm -y
+udp_xfrm esp_cbc -y
+udp_xfrm esp_tunnel '' 10.0.2.2
+udp_xfrm ipcomp_tunnel '' 10.0.2.2
 
 #
 # Sockets that refuse
