@@ -483,9 +483,11 @@ static void test_ipcomp(struct kunit *test)
 	x->calg = kzalloc_obj(*x->calg);
 	KUNIT_ASSERT_NOT_NULL(test, x->calg);
 	strscpy(x->calg->alg_name, "deflate");
+	xfrm_probe_algs();
 	KUNIT_ASSERT_EQ(test, 0, xfrm_init_state(x, NULL));
 
 	memset(skb_push(skb, sizeof(struct udphdr)), 0, sizeof(struct udphdr));
+	skb_reset_transport_header(skb);
 	skb_set_network_header(skb, -(int)sizeof(struct iphdr));
 	skb_set_mac_header(skb, skb_network_offset(skb) + offsetof(struct iphdr, protocol));
 	KUNIT_ASSERT_EQ(test, 0, x->type->output(x, skb));
