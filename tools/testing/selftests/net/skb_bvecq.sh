@@ -148,7 +148,7 @@ between_esp_tunnel()
 	tunnel esp aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128
 }
 
-between_ipcomp_tunnel() { tunnel comp comp deflate; }
+between_ipcomp_tunnel() { tunnel comp 'comp' deflate; }
 
 # A byte of each packet that is long enough becomes 0xee.
 pedit()
