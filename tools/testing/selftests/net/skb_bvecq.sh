@@ -19,6 +19,7 @@ PATTERN=${1:-*}
 PROTO=tcp
 RET=0
 UNABLE=0
+WANTED=0
 
 cleanup()
 {
@@ -42,7 +43,7 @@ ip -n "$tx" route add 239.0.0.0/8 dev veth0
 ip -n "$rx" route add 239.0.0.0/8 dev veth1
 
 # shellcheck disable=SC2053
-wanted() { [[ "$1" == $PATTERN ]]; }
+wanted() { [[ "$1" == $PATTERN ]] && WANTED=1; }
 
 # run NAME ARGS...: skipped where UNABLE says that the path could not be made.
 run()
@@ -447,4 +448,8 @@ for ending in read reset close stuck; do
 	run "big:$ending" "${veth[@]}" -n $((64 << 20)) -b 131072 -e $ending
 done
 
+if [ "$WANTED" = 0 ]; then
+	echo "no case is called $PATTERN"
+	exit "$ksft_fail"
+fi
 exit "$EXIT_STATUS"
