@@ -4,9 +4,9 @@
  *
  * Memory is kept in sets. Each network device whose driver can transmit from
  * mapped pools (tx_pool_dma) has a set of its own, created when a socket that is
- * routed through the device first needs a fragment. Its chunks are mapped for the device
- * once and stay so for as long as the pool holds them: transmitting a fragment
- * maps nothing. Everything else - lo, veth, tunnels, other drivers, a
+ * routed through the device first needs a fragment. Its chunks are mapped for the
+ * device once and stay so for as long as the pool holds them: transmitting a
+ * fragment maps nothing. Everything else - lo, veth, tunnels, other drivers, a
  * socket without a route, no socket at all - shares one default set for each
  * NUMA node: such memory is never mapped beforehand, so telling those devices
  * apart would gain nothing and strand idle memory in each of them. The key is a
@@ -581,21 +581,21 @@ struct netmem_key {
  */
 #define netmem_rcu(p)	rcu_dereference_check(p, rcu_read_lock_sched_held())
 
-/* NULL if there is none yet, and netmem_set_get() has to be asked. A socket's route
+/* NULL if @dev has none yet, and netmem_set_get() has to be asked. A socket's route
  * is not checked for being current: see the top of this file.
  */
-static __always_inline struct netmem_set *netmem_set_find(struct netmem_key key)
+static __always_inline struct netmem_set *netmem_set_find(struct netmem_key key,
+							  struct net_device **dev)
 {
 	const struct dst_entry *dst = key.dst;
-	struct net_device *dev;
 	struct netmem_set *set;
 
 	if (key.sk)
 		dst = netmem_rcu(key.sk->sk_dst_cache);
 	if (dst) {
-		dev = netmem_rcu(dst->dev_rcu);
-		set = netmem_rcu(dev->netmem_set);
-		if (set || dev->tx_pool_dma)
+		*dev = netmem_rcu(dst->dev_rcu);
+		set = netmem_rcu((*dev)->netmem_set);
+		if (set || (*dev)->tx_pool_dma)
 			return set;
 	}
 	return netmem_default[numa_mem_id()];
@@ -606,14 +606,13 @@ static __always_inline struct netmem_set *netmem_set_find(struct netmem_key key)
  */
 static struct netmem_set *netmem_set_get(struct netmem_key key)
 {
-	struct netmem_set *set = netmem_set_find(key);
-	const struct dst_entry *dst;
+	struct netmem_set *set;
+	struct net_device *dev;
 
+	set = netmem_set_find(key, &dev);
 	if (set)
 		return set;
-	dst = key.sk ? rcu_dereference(key.sk->sk_dst_cache) : key.dst;
-	if (dst)
-		netmem_set_request(rcu_dereference(dst->dev_rcu));
+	netmem_set_request(dev);
 	return netmem_default[numa_mem_id()];
 }
 
@@ -782,6 +781,7 @@ static __always_inline bool netmem_alloc_fast(struct netmem_key key, size_t len,
 					      gfp_t gfp, struct bio_vec *bv,
 					      bool restart)
 {
+	struct net_device *dev;
 	struct netmem_open *nc;
 	struct netmem_set *set;
 	bool done = false;
@@ -798,7 +798,7 @@ static __always_inline bool netmem_alloc_fast(struct netmem_key key, size_t len,
 		return false;
 
 	rcu_read_lock_sched();
-	set = netmem_set_find(key);
+	set = netmem_set_find(key, &dev);
 	if (likely(set)) {
 		nc = netmem_open_of(set, hints);
 		done = netmem_cut(nc, len, 1, bv) ||
@@ -815,26 +815,28 @@ static int netmem_result(int err)
 	return err;
 }
 
+/* When the open chunk had no room. */
+static __always_inline int netmem_alloc_again(struct netmem_key key, size_t len,
+					      size_t align, unsigned int hints,
+					      gfp_t gfp, struct bio_vec *bv)
+{
+	if (netmem_alloc_fast(key, len, align, hints, gfp, bv, true))
+		return 0;
+	return netmem_result(netmem_alloc_slow(key, len, align, hints, gfp, bv, true));
+}
+
 static noinline int netmem_alloc_gfp_slow(const struct sock *sk, size_t len,
 					  size_t align, unsigned int hints,
 					  gfp_t gfp, struct bio_vec *bv)
 {
-	struct netmem_key key = netmem_key_of_sk(sk);
-
-	if (netmem_alloc_fast(key, len, align, hints, gfp, bv, true))
-		return 0;
-	return netmem_result(netmem_alloc_slow(key, len, align, hints, gfp, bv, true));
+	return netmem_alloc_again(netmem_key_of_sk(sk), len, align, hints, gfp, bv);
 }
 
 static noinline int netmem_alloc_dst_slow(const struct dst_entry *dst, size_t len,
 					  size_t align, unsigned int hints,
 					  gfp_t gfp, struct bio_vec *bv)
 {
-	struct netmem_key key = netmem_key_of_dst(dst);
-
-	if (netmem_alloc_fast(key, len, align, hints, gfp, bv, true))
-		return 0;
-	return netmem_result(netmem_alloc_slow(key, len, align, hints, gfp, bv, true));
+	return netmem_alloc_again(netmem_key_of_dst(dst), len, align, hints, gfp, bv);
 }
 
 /**

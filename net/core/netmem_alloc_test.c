@@ -188,6 +188,7 @@ static void netmem_test_contract(struct kunit *test)
 								 k & 1, GFP_KERNEL,
 								 &bv[k]));
 				KUNIT_EXPECT_EQ(test, bv[k].bv_len, len);
+				KUNIT_EXPECT_FALSE(test, PageTail(bv[k].bv_page));
 				KUNIT_EXPECT_FALSE(test,
 						   PageHighMem(bv[k].bv_page));
 				KUNIT_EXPECT_TRUE(test, sendpage_ok(bv[k].bv_page));
