@@ -505,6 +505,67 @@ static void test_ipcomp(struct kunit *test)
 }
 #endif
 
+#if IS_ENABLED(CONFIG_XFRM_IPTFS) && IS_ENABLED(CONFIG_INET_ESP)
+/* iptfs moves the frags of a packet to the one before it, with their references. */
+static void test_iptfs(struct kunit *test)
+{
+	static struct dst_ops ops = { .family = AF_INET };
+	struct message *m = message_new(test, 500, 500, BVECQ_MEM_PAGE);
+	struct sk_buff *skb[2] = {
+		packet(test, m),
+		netdev_alloc_skb(init_net.loopback_dev, 1024),
+	};
+	struct xfrm_state *x = xfrm_state_alloc(&init_net);
+	struct page *page = alloc_page(GFP_KERNEL);
+	struct nlattr *attrs[XFRMA_MAX + 1] = {};
+	struct xfrm_dst xdst = {};
+
+	KUNIT_ASSERT_NOT_NULL(test, x);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_NOT_NULL(test, skb[1]);
+	x->id.proto = IPPROTO_ESP;
+	x->props.family = AF_INET;
+	x->props.mode = XFRM_MODE_IPTFS;
+	x->geniv = "seqiv";
+	x->aead = kzalloc_flex(*x->aead, alg_key, 20);
+	KUNIT_ASSERT_NOT_NULL(test, x->aead);
+	strscpy(x->aead->alg_name, "rfc4106(gcm(aes))");
+	x->aead->alg_key_len = 20 * BITS_PER_BYTE;
+	x->aead->alg_icv_len = 128;
+	xfrm_probe_algs();
+	KUNIT_ASSERT_EQ(test, 0, xfrm_init_state(x, NULL));
+	KUNIT_ASSERT_EQ(test, 0, x->mode_cbs->user_init(&init_net, x, attrs, NULL));
+	/* What iptfs has made is dropped, not sent. */
+	x->km.state = XFRM_STATE_DEAD;
+
+	dst_init(&xdst.u.dst, &ops, init_net.loopback_dev, DST_OBSOLETE_NONE, DST_NOCOUNT);
+	xdst.u.dst.xfrm = x;
+	xdst.child = &xdst.u.dst;
+	xdst.child_mtu_cached = 1500;
+	skb_reserve(skb[1], 128);
+	get_page(page);
+	skb_add_rx_frag(skb[1], 0, page, 0, 100, PAGE_SIZE);
+
+	local_bh_disable();
+	for (int i = 0; i < 2; i++) {
+		skb[i]->ip_summed = CHECKSUM_NONE;
+		memset(skb_push(skb[i], sizeof(struct iphdr)), 0, sizeof(struct iphdr));
+		skb_reset_network_header(skb[i]);
+		ip_hdr(skb[i])->version = 4;
+		dst_hold(&xdst.u.dst);
+		skb_dst_set(skb[i], &xdst.u.dst);
+		KUNIT_EXPECT_EQ(test, 0, x->mode_cbs->output(&init_net, NULL, skb[i]));
+	}
+	local_bh_enable();
+	expect_done(m, false);
+	KUNIT_EXPECT_EQ(test, 1, page_ref_count(page));
+	put_page(page);
+
+	netdev_put(xdst.u.dst.dev, &xdst.u.dst.dev_tracker);
+	xfrm_state_put(x);
+}
+#endif
+
 /* Frags that have references do not mix with those that have none. */
 static void test_packet_mixed(struct kunit *test)
 {
@@ -1612,6 +1673,9 @@ static struct kunit_case skb_bvecq_cases[] = {
 #endif
 #if IS_ENABLED(CONFIG_INET_IPCOMP)
 	KUNIT_CASE(test_ipcomp),
+#endif
+#if IS_ENABLED(CONFIG_XFRM_IPTFS) && IS_ENABLED(CONFIG_INET_ESP)
+	KUNIT_CASE(test_iptfs),
 #endif
 	KUNIT_CASE(test_packet_mixed),
 	KUNIT_CASE(test_packet_append),
