@@ -1351,9 +1351,11 @@ static void netmem_test_dest(struct kunit *test)
 	struct netmem_set *none = netmem_get_set(NULL), *set;
 	struct in6_addr mapped;
 	struct dst_cache cache;
+	struct dst_entry *dst;
 	struct net_device *dev;
 	struct socket *sock;
 	struct bio_vec bv;
+	unsigned int refs;
 
 	netmem_lo_up(test);
 	KUNIT_ASSERT_EQ(test, 0, dst_cache_init(&cache, GFP_KERNEL));
@@ -1384,9 +1386,16 @@ static void netmem_test_dest(struct kunit *test)
 
 	/* The route is kept in the cache, but not for longer than the device. */
 	sock->sk->sk_bound_dev_if = 0;
+	local_bh_disable();
+	dst = dst_cache_get(&cache);
+	local_bh_enable();
+	KUNIT_ASSERT_NOT_NULL(test, dst);
+	refs = rcuref_read(&dst->__rcuref);
 	KUNIT_ASSERT_EQ(test, 0, netmem_alloc_v4(sock->sk, nowhere, &cache, &bv));
 	KUNIT_EXPECT_TRUE(test, netmem_is_from(&bv, set));
+	KUNIT_EXPECT_EQ(test, refs, rcuref_read(&dst->__rcuref));
 	netmem_free(&bv);
+	dst_release(dst);
 	unregister_netdev(dev);
 	free_netdev(dev);
 	KUNIT_EXPECT_EQ(test, -ENETUNREACH, netmem_alloc_v4(sock->sk, nowhere, &cache, &bv));
