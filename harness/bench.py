@@ -548,11 +548,15 @@ def iommu(path, images):
         with open(os.path.join(path, kind + ".smb"), encoding="ascii") as f:
             found = [line.split() for line in f]
         for cache in ("none", "strict"):
-            seconds = [float(v) for k, v in found if k == cache]
-            if not seconds:
+            seconds = [float(v[0]) for k, *v in found if k == cache and len(v) == 1]
+            maps = [v[1:] for k, *v in found if k == cache and v[0] == "maps"]
+            if not seconds or len(maps) != 1:
                 die(f"{path}/{kind}.smb: not what harness/in-guest/smb-iommu prints")
             rows[kind][f"SMB write MB/s, cache={cache}"] = \
                 mib * 1.048576 / statistics.median(seconds)
+            for what, count in zip(("payload", "header", "reception"), maps[0],
+                                   strict=True):
+                rows[kind][f"{what} maps per MiB, cache={cache}"] = int(count) / mib
     smb = "SMB write MB/s, cache=none"
     goals = [goal("payload-maps-per-MiB",
                   rows["patched"]["payload maps per MiB"], "maps", "<=", 0),
@@ -560,7 +564,9 @@ def iommu(path, images):
                   rows["stock"]["MB/s"], "of-stock", ">=", RATIO_GOAL),
              goal("smb-write-none", rows["patched"][smb] / rows["stock"][smb],
                   "of-stock", ">=", 1.2)]
-    return {"benchmark": "iommu", "machine": machine(), "mib": mib,
+    with open(os.path.join(path, "card"), encoding="ascii") as f:
+        card = f.read().strip()
+    return {"benchmark": "iommu", "machine": machine(), "mib": mib, "card": card,
             "kernels": kernels(images), "rows": rows, "goals": goals}
 
 

@@ -18,8 +18,9 @@ nic() {
 	return 1
 }
 
-# nics_up CLIENT SERVER
+# nics_up CLIENT SERVER: and CLIENT_DEVICE is what the client's is to its bus
 nics_up() {
+	CLIENT_DEVICE=$(basename "$(readlink -f "/sys/class/net/$1/device")")
 	ip netns add c
 	ip link set "$1" netns c
 	ip addr add $SRV_IP/24 dev "$2"
@@ -64,4 +65,29 @@ in_client() { nsenter --net=/run/netns/c "$@"; }
 client_mount() {
 	in_client bash -c '. "$0"; smb_mount 3.1.1 "$1"' \
 		"$(dirname "${BASH_SOURCE[0]}")/servers.sh" "$1"
+}
+
+# count_maps COMMAND...: what the command has mapped for DMA: pieces of more than 128
+# bytes that the client's card sends, smaller ones, and what any card receives into;
+# nothing if it could not count all
+count_maps() {
+	local t=/sys/kernel/tracing hist=hist:keys=dev,dir,bytes:size=8192
+
+	mountpoint -q $t || mount -t tracefs tracefs $t
+	[ -e $t/events/cnt/map ] ||
+		echo 'p:cnt/map iommu_dma_map_phys dev=+0(+0($arg1)):string bytes=$arg3 dir=$arg4:u32' >$t/kprobe_events
+	echo $hist >$t/events/cnt/map/trigger
+	"$@" >/dev/null
+	awk -v dev="$CLIENT_DEVICE" '
+		/^{/ {
+			match($0, /dir: *[0-9]+/); dir = substr($0, RSTART + 4, RLENGTH - 4) + 0
+			match($0, /bytes: *[0-9]+/); size = substr($0, RSTART + 6, RLENGTH - 6) + 0
+			match($0, /hitcount: *[0-9]+/); hits = substr($0, RSTART + 9, RLENGTH - 9) + 0
+			if (dir == 2) received += hits
+			else if (index($0, dev) && size > 128) maps += hits
+			else if (index($0, dev)) heads += hits
+		}
+		/Dropped:/ { dropped = $2 + 0 }
+		END { if (!dropped) print maps + 0, heads + 0, received + 0 }' $t/events/cnt/map/hist
+	echo "!$hist" >$t/events/cnt/map/trigger
 }
