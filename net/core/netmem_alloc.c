@@ -102,6 +102,7 @@ static_assert(!(NETMEM_FRAG_MAX & (NETMEM_FRAG_MAX - 1)));
 #define NETMEM_TRIM_INTERVAL	(5 * HZ)
 #define NETMEM_TRIM_BUDGET	16
 #define NETMEM_REAP_BUDGET	16
+#define NETMEM_COLLECT_BUDGET	256
 #define NETMEM_RESERVE_PAGES	32
 
 static DEFINE_SPINLOCK(netmem_dev_lock);
@@ -355,16 +356,28 @@ VISIBLE_IF_KUNIT struct page *netmem_alloc_unpooled(size_t len, size_t align,
 }
 EXPORT_SYMBOL_IF_KUNIT(netmem_alloc_unpooled);
 
+/* Replace what was put while somebody still referred to it, if it can be had. */
+static bool netmem_fill_reserve(void)
+{
+	while (!mempool_is_saturated(&netmem_reserve)) {
+		struct page *page = alloc_page(GFP_NOWAIT);
+
+		if (!page)
+			return false;
+		mempool_free(page, &netmem_reserve);
+	}
+	return true;
+}
+
 static void netmem_free_unpooled(struct page *page)
 {
 	/* The reserve must not take a page that is still being sent. */
 	if (PageCompound(page) || page_ref_count(page) != 1) {
 		put_page(page);
-		if (mempool_is_saturated(&netmem_reserve))
-			return;
-		page = alloc_page(GFP_NOWAIT);
-		if (!page)
-			return;
+		if (!netmem_fill_reserve())
+			queue_delayed_work(netmem_wq, &netmem_trim_work,
+					   NETMEM_TRIM_INTERVAL);
+		return;
 	}
 	mempool_free(page, &netmem_reserve);
 }
@@ -530,6 +543,16 @@ static void netmem_set_destroy_fn(struct work_struct *work)
 	kfree(set);
 }
 
+/* The device's node, or another that has memory: a pool recycles pages of its node
+ * only.
+ */
+static int netmem_node_of(struct device *parent)
+{
+	int nid = dev_to_node(parent);
+
+	return netmem_default[nid == NUMA_NO_NODE ? numa_mem_id() : nid]->nid;
+}
+
 /* Have a set made for @dev. That takes memory and mutexes, which the caller,
  * who may be in the midst of reclaim, must not wait for. Until it is there, and if
  * it is not to be, the device has the default set.
@@ -546,7 +569,7 @@ static noinline void netmem_set_request(struct net_device *dev)
 		if (!set)
 			return;
 		set->dev = dev;
-		set->nid = dev_to_node(dev->dev.parent);
+		set->nid = netmem_node_of(dev->dev.parent);
 		set->costly_maps = netmem_dev_has_strict_iommu(dev);
 		strscpy(set->name, dev->name);
 		INIT_WORK(&set->create, netmem_set_create_fn);
@@ -945,6 +968,7 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 {
 	/* Big fragments are worth a try, but not a wait. */
 	gfp_t big_gfp = (gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_NORETRY, part_gfp;
+	gfp_t bq_gfp = gfp & NETMEM_GFP_MASK;
 	struct netmem_key key = netmem_key_of_sk(sk);
 	size_t part, max_part = NETMEM_FRAG_MAX;
 	bool reserve = len <= PAGE_SIZE && !(gfp & __GFP_NOMEMALLOC);
@@ -959,10 +983,10 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 		return ERR_PTR(-EMSGSIZE);
 
 	if (reserve)
-		head = bvecq_alloc_reserved(BVECQ_MEM_NETMEM, gfp & ~__GFP_ZERO);
+		head = bvecq_alloc_reserved(BVECQ_MEM_NETMEM, bq_gfp);
 	else
 		head = bvecq_alloc(DIV_ROUND_UP(len, NETMEM_FRAG_MAX),
-				   BVECQ_MEM_NETMEM, gfp & ~__GFP_ZERO);
+				   BVECQ_MEM_NETMEM, bq_gfp);
 	if (!head)
 		goto nomem;
 	head->free_bv = netmem_free;
@@ -978,8 +1002,7 @@ struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 			max_part = PAGE_SIZE;
 			continue;
 		}
-		if (bvecq_append_grow(&tail, bv.bv_page, bv.bv_len, bv.bv_offset,
-				      gfp & ~__GFP_ZERO)) {
+		if (bvecq_append_grow(&tail, bv.bv_page, bv.bv_len, bv.bv_offset, bq_gfp)) {
 			netmem_free(&bv);
 			goto nomem;
 		}
@@ -1086,10 +1109,15 @@ EXPORT_SYMBOL(netmem_maps_are_costly);
 /* Find the chunks that nobody refers to any more. */
 static void netmem_pool_collect(struct netmem_pool *np)
 {
-	netmem_linger_drain(np, false);
 	/* To the end, and from the start. */
-	page_pool_tx_reap(np->pp, UINT_MAX);
-	page_pool_tx_reap(np->pp, UINT_MAX);
+	for (int rounds = 0; rounds < 2; cond_resched()) {
+		spin_lock_bh(&np->lock);
+		netmem_linger_drain(np, false);
+		page_pool_tx_reap(np->pp, NETMEM_COLLECT_BUDGET);
+		if (!np->pp->tx_next)
+			rounds++;
+		spin_unlock_bh(&np->lock);
+	}
 }
 
 /* Give back what was not used since the last time: nothing at all if the pool
@@ -1099,8 +1127,8 @@ static void netmem_pool_trim(struct netmem_pool *np, bool all)
 {
 	unsigned int keep;
 
-	spin_lock_bh(&np->lock);
 	netmem_pool_collect(np);
+	spin_lock_bh(&np->lock);
 	if (all || np->takes == np->takes_seen)
 		keep = 0;
 	else if (np->low)
@@ -1146,7 +1174,9 @@ EXPORT_SYMBOL_IF_KUNIT(netmem_trim);
 
 static void netmem_trim_work_fn(struct work_struct *work)
 {
-	if (netmem_trim(false))
+	bool again = netmem_trim(false);
+
+	if (!netmem_fill_reserve() || again)
 		queue_delayed_work(netmem_wq, &netmem_trim_work,
 				   NETMEM_TRIM_INTERVAL);
 }
@@ -1200,8 +1230,8 @@ VISIBLE_IF_KUNIT unsigned long netmem_shrink_scan(struct shrinker *shrinker,
 
 				if (nr >= sc->nr_to_scan)
 					break;
-				spin_lock_bh(&np->lock);
 				netmem_pool_collect(np);
+				spin_lock_bh(&np->lock);
 				nr += (unsigned long)page_pool_trim(np->pp, 0,
 					DIV_ROUND_UP(sc->nr_to_scan - nr,
 						     1UL << order)) << order;

@@ -860,6 +860,12 @@ static void netmem_test_unpooled(struct kunit *test)
 	netmem_free(&bv[nr - 1]);
 	KUNIT_EXPECT_EQ(test, page_ref_count(page), 1);
 	KUNIT_EXPECT_TRUE(test, mempool_is_saturated(&netmem_reserve));
+	/* If there was none then, there may be later. */
+	for (int i = 0; i < 3; i++)
+		put_page(mempool_alloc_preallocated(&netmem_reserve));
+	KUNIT_EXPECT_FALSE(test, mempool_is_saturated(&netmem_reserve));
+	netmem_trim_work.work.func(&netmem_trim_work.work);
+	KUNIT_EXPECT_TRUE(test, mempool_is_saturated(&netmem_reserve));
 	mempool_free(spare, &netmem_reserve);
 	for (int i = 0; i < 64; i++) {
 		KUNIT_ASSERT_EQ(test, 0,

@@ -145,7 +145,8 @@ static struct dst_entry *netmem_route(struct sock *sk, const struct sockaddr *de
  *
  * The route is found as sendmsg() would find it, by what the socket is bound
  * to, its mark and its VRF; source address and options that a control message
- * gives are not known here, nor are IP_MULTICAST_IF and IP_UNICAST_IF looked at.
+ * gives are not known here, nor are IP_MULTICAST_IF, IP_UNICAST_IF, their like for
+ * IPv6 and the flow label looked at.
  * It is a hint only: the memory can be sent anywhere. So who wants memory more than
  * an answer may ask netmem_alloc_gfp() if there is no route.
  *
@@ -154,7 +155,7 @@ static struct dst_entry *netmem_route(struct sock *sk, const struct sockaddr *de
  *
  * Return:
  * * 0 - success
- * * -EAFNOSUPPORT - @sk cannot send to an address of that family
+ * * -EAFNOSUPPORT - a socket of @sk's family cannot send to such an address
  * * -EINVAL - @dest_len is too short; or as netmem_alloc_gfp()
  * * -EHOSTUNREACH, -ENETUNREACH, -EACCES ... - the routing error
  * * -EMSGSIZE, -ENOMEM - as netmem_alloc_gfp()

@@ -164,27 +164,44 @@ struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
 	return chain;
 }
 
+/* Folios of a bounce buffer nobody else has. */
+static bool smb_folio_is_stable(struct folio *folio)
+{
+	const struct address_space *mapping = READ_ONCE(folio->mapping);
+
+	return !mapping || (mapping_stable_writes(mapping) && !folio_maybe_dma_pinned(folio));
+}
+
 /*
  * Can nobody write to payload meanwhile?  The memory of direct I/O belongs to a
  * program that may do so at any time.  Page-cache folios are stable under writeback
  * where the connection signs, see cifs_set_ops(), unless the inode is older than a
- * reconnect that has brought that.
+ * reconnect that has brought that, or somebody holds a pin, who writes past the page
+ * tables.
  */
 static bool smb_payload_is_stable(const struct iov_iter *iter)
 {
+	size_t offset = iter->iov_offset, left = iov_iter_count(iter);
 	const struct folio_queue *folioq = iter->folioq;
 	unsigned int slot = iter->folioq_slot;
-	const struct address_space *mapping;
 
 	if (!iov_iter_is_folioq(iter))
 		return false;
-	if (slot >= folioq_nr_slots(folioq)) {
-		folioq = folioq->next;
-		slot = 0;
+	while (left) {
+		size_t part;
+
+		if (slot >= folioq_nr_slots(folioq)) {
+			folioq = folioq->next;
+			slot = 0;
+		}
+		part = umin(left, folioq_folio_size(folioq, slot) - offset);
+		if (part && !smb_folio_is_stable(folioq_folio(folioq, slot)))
+			return false;
+		left -= part;
+		offset = 0;
+		slot++;
 	}
-	/* Other folios, of a bounce buffer, nobody else has. */
-	mapping = READ_ONCE(folioq_folio(folioq, slot)->mapping);
-	return !mapping || mapping_stable_writes(mapping);
+	return true;
 }
 
 /*

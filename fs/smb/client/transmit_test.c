@@ -24,7 +24,7 @@ enum payload_kind {
 	PAYLOAD_KVEC,		/* kernel memory */
 	PAYLOAD_SLAB,		/* pages of the slab allocator in a bvec */
 	PAYLOAD_PAGES,		/* single pages in a bvec */
-	PAYLOAD_FOLIO,		/* a large folio in a folio queue */
+	PAYLOAD_FOLIO,		/* two large folios in a folio queue */
 };
 
 struct layout_case {
@@ -46,8 +46,8 @@ static const struct layout_case layout_cases[] = {
 	{ "odd offset and length",	PAYLOAD_PAGES,	1, { SZ_64K + 13 }, 77 },
 	{ "1 MiB of pages",		PAYLOAD_PAGES,	1, { SZ_1M } },
 	{ "2 MiB of pages",		PAYLOAD_PAGES,	1, { SZ_2M } },
-	{ "a large folio",		PAYLOAD_FOLIO,	1, { SZ_128K } },
-	{ "part of a large folio",	PAYLOAD_FOLIO,	1, { SZ_64K - 5 }, 4099 },
+	{ "large folios",		PAYLOAD_FOLIO,	1, { SZ_128K } },
+	{ "part of large folios",	PAYLOAD_FOLIO,	1, { SZ_64K - 5 }, 4099 },
 	{ "kernel memory",		PAYLOAD_KVEC,	1, { SZ_128K + 3 } },
 	{ "slab memory",		PAYLOAD_SLAB,	1, { SZ_16K } },
 	{ "compound with payload",	PAYLOAD_PAGES,	3, { SZ_8K, 0, 100 } },
@@ -150,14 +150,18 @@ static void make_payload(struct kunit *test, struct message *m, int pdu,
 
 	case PAYLOAD_FOLIO:
 		fq = kunit_kzalloc(test, sizeof(*fq), GFP_KERNEL);
-		folio = folio_alloc(GFP_KERNEL, get_order(offset + len));
 		KUNIT_ASSERT_NOT_NULL(test, fq);
-		KUNIT_ASSERT_NOT_NULL(test, folio);
-		kunit_add_action(test, folio_put_action, folio);
-		memcpy(folio_address(folio) + offset, data, len);
 		folioq_init(fq, 0);
-		folioq_append(fq, folio);
-		m->first[pdu] = folio_page(folio, offset / PAGE_SIZE);
+		for (size_t done = 0, at = offset, part; done < len; done += part, at = 0) {
+			folio = folio_alloc(GFP_KERNEL, get_order(offset + len) - 1);
+			KUNIT_ASSERT_NOT_NULL(test, folio);
+			kunit_add_action(test, folio_put_action, folio);
+			folioq_append(fq, folio);
+			part = umin(len - done, folio_size(folio) - at);
+			memcpy(folio_address(folio) + at, data + done, part);
+			if (!done)
+				m->first[pdu] = folio_page(folio, at / PAGE_SIZE);
+		}
 		iov_iter_folio_queue(iter, ITER_SOURCE, fq, 0, offset, len);
 		break;
 	}
@@ -320,13 +324,15 @@ static void test_copy_payload(struct kunit *test)
 		int			flags;
 		__le16			cipher;
 		bool			copied;
-		bool			unstable;	/* of an inode of old */
+		enum { STABLE, OLD_INODE, PINNED } owner;
 	} cases[] = {
 		{ PAYLOAD_PAGES, false, 0, 0, false },
 		{ PAYLOAD_PAGES, true, 0, 0, true },
 		{ PAYLOAD_FOLIO, true, 0, 0, false },
-		{ PAYLOAD_FOLIO, true, 0, 0, true, true },
-		{ PAYLOAD_FOLIO, false, 0, 0, false, true },
+		{ PAYLOAD_FOLIO, true, 0, 0, true, OLD_INODE },
+		{ PAYLOAD_FOLIO, false, 0, 0, false, OLD_INODE },
+		{ PAYLOAD_FOLIO, true, 0, 0, true, PINNED },
+		{ PAYLOAD_FOLIO, false, 0, 0, false, PINNED },
 		{ PAYLOAD_PAGES, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES128_GCM, false },
 		{ PAYLOAD_PAGES, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES128_CCM, true },
 		{ PAYLOAD_FOLIO, false, CIFS_TRANSFORM_REQ, SMB2_ENCRYPTION_AES256_CCM, true },
@@ -337,10 +343,19 @@ static void test_copy_payload(struct kunit *test)
 		struct layout_case c = { "", cases[i].kind, 1, { SZ_64K } };
 		struct message *m = make_message(test, &c);
 		struct address_space mapping = {};
+		struct folio *folio[2] = {};
 		struct bvecq *chain;
 
-		if (cases[i].unstable)
-			page_folio(m->first[0])->mapping = &mapping;
+		if (cases[i].owner != STABLE) {
+			for (int k = 0; k < 2; k++) {
+				folio[k] = folioq_folio(m->rqst[0].rq_iter.folioq, k);
+				folio[k]->mapping = &mapping;
+			}
+		}
+		if (cases[i].owner == PINNED) {
+			mapping_set_stable_writes(&mapping);
+			atomic_inc(&folio[1]->_pincount);
+		}
 		m->server.sign = cases[i].sign;
 		m->server.cipher_type = cases[i].cipher;
 		m->msg[0]->flags = cases[i].flags;
@@ -349,10 +364,13 @@ static void test_copy_payload(struct kunit *test)
 		expect_bytes(test, chain, m->image, m->len);
 		KUNIT_EXPECT_EQ_MSG(test, refers_to(chain, m->first[0]),
 				    !cases[i].copied, "case %d", i);
-		if (cases[i].unstable) {
-			KUNIT_EXPECT_EQ(test, !cases[i].copied, m->msg[0]->unstable);
-			page_folio(m->first[0])->mapping = NULL;
-		}
+		if (cases[i].owner == PINNED)
+			atomic_dec(&folio[1]->_pincount);
+		for (int k = 0; k < 2 && folio[k]; k++)
+			folio[k]->mapping = NULL;
+		KUNIT_EXPECT_EQ(test, m->msg[0]->unstable,
+				!cases[i].copied && (cases[i].kind == PAYLOAD_PAGES ||
+						     cases[i].owner != STABLE));
 	}
 }
 
@@ -617,8 +635,8 @@ static const struct layout_case compress_cases[] = {
 	{ "a page",			PAYLOAD_PAGES,	1, { SZ_4K }, 0, 0xfc },
 	{ "pages, not aligned",		PAYLOAD_PAGES,	1, { SZ_64K + 13 }, 77, 0xfc },
 	{ "1 MiB of pages",		PAYLOAD_PAGES,	1, { SZ_1M }, 0, 0xfc },
-	{ "a large folio",		PAYLOAD_FOLIO,	1, { SZ_128K }, 0, 0xfc },
-	{ "part of a large folio",	PAYLOAD_FOLIO,	1, { SZ_64K - 5 }, 4099, 0xfc },
+	{ "large folios",		PAYLOAD_FOLIO,	1, { SZ_128K }, 0, 0xfc },
+	{ "part of large folios",	PAYLOAD_FOLIO,	1, { SZ_64K - 5 }, 4099, 0xfc },
 	{ "4 MiB of zeros",		PAYLOAD_FOLIO,	1, { SZ_4M }, 0, 0xff },
 	{ "kernel memory",		PAYLOAD_KVEC,	1, { SZ_128K + 3 }, 0, 0xfc },
 	{ "slab memory",		PAYLOAD_SLAB,	1, { SZ_16K }, 0, 0xfc },

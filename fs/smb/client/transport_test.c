@@ -479,6 +479,7 @@ static void test_sealed(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, i, env->completed[nr++]);
 		KUNIT_EXPECT_EQ(test, MID_RESPONSE_RECEIVED, env->msg[i]->state);
 		KUNIT_EXPECT_TRUE(test, env->msg[i]->decrypted);
+		KUNIT_EXPECT_EQ(test, pdu_len, env->msg[i]->resp_buf_size);
 		KUNIT_EXPECT_EQ(test, i % 7, env->msg[i]->credits_received);
 		KUNIT_ASSERT_NOT_NULL(test, hdr);
 		KUNIT_EXPECT_EQ(test, i, le64_to_cpu(hdr->MessageId));
