@@ -700,6 +700,7 @@ int bvecq_tx_begin(struct bvecq *head, const struct ubuf_info_ops *ops, u8 flags
 		bq->transmitting = true;
 		bq->sent = false;
 		bq->copied = false;
+		bq->tx_links = 0;
 		bq->tx_next = bvecq_next(bq);
 		bq->ubuf.ops = ops;
 		bq->ubuf.flags = flags;
@@ -769,6 +770,7 @@ struct bvecq *bvecq_tx_move(struct bvecq *from, const struct bvecq *to, bool cop
 			return from;
 		/* @from holds it until then. */
 		refcount_inc(&next->ubuf.refcnt);
+		next->tx_links = from->tx_links;
 		bvecq_tx_put(from, false);
 		from = next;
 	}
@@ -804,7 +806,9 @@ EXPORT_SYMBOL_GPL(bvecq_tx_end);
  * A message that is still being sent cannot be followed by another one: two
  * senders who take turns would have each wait for the other's last segment.  Nor
  * can @from be followed by more than %BVECQ_TX_LINK_MAX segments: an sk_buff whose
- * end is split off and grows again would hold it for as long as there is more.
+ * end is split off and grows again would hold it for as long as there is more.  And
+ * no more than %BVECQ_TX_LINKS_MAX messages follow one another, lest a clone of one
+ * packet that somebody does not let go of hold all that is sent after it.
  *
  * Context: The socket is locked; transmit references on @from and @to are held.
  * Return: Whether the reference on @from covers @to.
@@ -815,9 +819,10 @@ bool bvecq_tx_link(struct bvecq *from, struct bvecq *to)
 		if (n == BVECQ_TX_LINK_MAX)
 			return false;
 		if (!from->tx_next) {
-			if (!READ_ONCE(from->sent))
+			if (!READ_ONCE(from->sent) || from->tx_links == BVECQ_TX_LINKS_MAX)
 				return false;
 			refcount_inc(&to->ubuf.refcnt);
+			to->tx_links = from->tx_links + 1;
 			from->tx_next = to;
 			break;
 		}

@@ -56,6 +56,7 @@ enum bvecq_mem {
  * @sent: The sender has handed the network the message that ends here, and
  *	adds nothing to it.
  * @copied: The network had to copy something.
+ * @tx_links: How many messages before this one it has to wait for in one go.
  * @bytes: The sum of the lengths of the pieces.
  * @bv: The pieces.
  * @free_bv: BVECQ_MEM_NETMEM: Frees one piece.  Called in the context of
@@ -91,6 +92,7 @@ struct bvecq {
 	bool		transmitting;
 	bool		sent;
 	bool		copied;
+	u8		tx_links;
 	size_t		bytes;
 	struct bio_vec	*bv;
 	void		(*free_bv)(struct bio_vec *bv);
@@ -103,6 +105,9 @@ struct bvecq {
 
 /* How many segments a packet can refer to by the first one: bvecq_tx_link(). */
 #define BVECQ_TX_LINK_MAX	64
+
+/* How many messages in a row can follow one, so as to wait for it. */
+#define BVECQ_TX_LINKS_MAX	16
 
 /* The number of pieces that fit into a segment from bvecq_alloc_reserved(). */
 #define BVECQ_RESERVED_SLOTS	16

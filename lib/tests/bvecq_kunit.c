@@ -1765,6 +1765,35 @@ static void test_tx_link_far(struct kunit *test)
 	bvecq_put(bq[0]);
 }
 
+/* Nor does one that stays hold all the messages that are ever sent after it. */
+static void test_tx_links(struct kunit *test)
+{
+	struct bvecq *bq[BVECQ_TX_LINKS_MAX + 2][2];
+
+	for (int i = 0; i < ARRAY_SIZE(bq); i++) {
+		for (int k = 0; k < 2; k++) {
+			bq[i][k] = bvecq_alloc(1, BVECQ_MEM_BORROWED, GFP_KERNEL);
+			KUNIT_ASSERT_NOT_NULL(test, bq[i][k]);
+			KUNIT_ASSERT_EQ(test, 0, bvecq_append(bq[i][k], ZERO_PAGE(0), 0, 1));
+		}
+		bvecq_join(bq[i][0], bq[i][1]);
+		KUNIT_ASSERT_EQ(test, 0, bvecq_tx_begin(bq[i][0], &tx_ops, 0));
+		if (i)
+			KUNIT_EXPECT_EQ(test, i <= BVECQ_TX_LINKS_MAX,
+					bvecq_tx_link(bq[i - 1][1], bq[i][0]));
+		else
+			tx_skb_get(bq[i][0]);
+		bvecq_tx_end(bvecq_tx_move(bq[i][0], bq[i][1], false));
+	}
+	for (int i = 0; i < ARRAY_SIZE(bq); i++)
+		KUNIT_EXPECT_EQ(test, i <= BVECQ_TX_LINKS_MAX, bq[i][1]->transmitting);
+	tx_skb_free(bq[0][0], false);
+	for (int i = 0; i < ARRAY_SIZE(bq); i++) {
+		KUNIT_EXPECT_FALSE(test, bq[i][1]->transmitting);
+		bvecq_put(bq[i][0]);
+	}
+}
+
 /* Who keeps a message for a resend does not hold up what follows it on the wire. */
 static void test_tx_link(struct kunit *test)
 {
@@ -2188,6 +2217,7 @@ static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_tx_progress),
 	KUNIT_CASE(test_tx_link),
 	KUNIT_CASE(test_tx_link_far),
+	KUNIT_CASE(test_tx_links),
 	KUNIT_CASE(test_tx_move),
 	KUNIT_CASE(test_tx_again),
 	KUNIT_CASE(test_tx_never),
