@@ -171,8 +171,7 @@ def iommu_text(d):
         table.append((name, *(bench.number(d["rows"][k][name])
                               for k in bench.KINDS)))
     return "\n".join((
-        f"{d['mib']} MiB sent over AF_RXRPC, and by SMB, from one {d['card']} to another "
-        "behind a strict IOMMU",
+        f"{d['mib']} MiB sent over AF_RXRPC, and by SMB, by {d['card']} behind a strict IOMMU",
         columns(table, {1, 2})))
 
 
