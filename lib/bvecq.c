@@ -257,12 +257,6 @@ void bvecq_put(struct bvecq *bq)
 }
 EXPORT_SYMBOL_GPL(bvecq_put);
 
-static void bvecq_count_bytes(struct bvecq *bq, unsigned int len)
-{
-	WRITE_ONCE(bq->bytes, bq->bytes + len);
-	this_cpu_add(bvecq_stats.bytes, len);
-}
-
 /*
  * Try to make a piece part of the last one.  What the grown piece holds must
  * still be what its release drops.
@@ -282,9 +276,9 @@ static bool bvecq_merge(struct bvecq *bq, struct page *page, unsigned int len,
 
 	/* Contiguous in memory and in the memory map: walks go by struct page. */
 	end = (size_t)bv->bv_offset + bv->bv_len;
-	if (page_to_phys(bv->bv_page) + end != page_to_phys(page) + offset)
-		return false;
 	if (bv->bv_page + end / PAGE_SIZE != page + offset / PAGE_SIZE)
+		return false;
+	if (page_to_phys(bv->bv_page) + end != page_to_phys(page) + offset)
 		return false;
 	if (!zone_device_pages_have_same_pgmap(bv->bv_page, page))
 		return false;
@@ -304,8 +298,27 @@ static bool bvecq_merge(struct bvecq *bq, struct page *page, unsigned int len,
 	}
 
 	bv->bv_len += len;
-	bvecq_count_bytes(bq, len);
+	WRITE_ONCE(bq->bytes, bq->bytes + len);
 	return true;
+}
+
+/* Append a piece that the statistics have yet to hear of. */
+static int bvecq_add(struct bvecq *bq, struct page *page, unsigned int len,
+		     unsigned int offset)
+{
+	/* A consumer that saw the successor does not look here again. */
+	if (bq->next)
+		return -ENOSPC;
+	if (bvecq_merge(bq, page, len, offset))
+		return 0;
+	if (bq->nr_slots >= bq->max_slots)
+		return -ENOSPC;
+
+	bvec_set_page(&bq->bv[bq->nr_slots], page, len, offset);
+	WRITE_ONCE(bq->bytes, bq->bytes + len);
+	/* Pairs with bvecq_nr_slots(): the piece comes before the count. */
+	smp_store_release(&bq->nr_slots, bq->nr_slots + 1);
+	return 0;
 }
 
 /**
@@ -330,23 +343,53 @@ static bool bvecq_merge(struct bvecq *bq, struct page *page, unsigned int len,
 int bvecq_append(struct bvecq *bq, struct page *page, unsigned int len,
 		 unsigned int offset)
 {
+	int ret;
+
 	if (WARN_ON_ONCE(bq->mem == BVECQ_MEM_NETMEM && !bq->free_bv))
 		return -EINVAL;
-	/* A consumer that saw the successor does not look here again. */
-	if (bq->next)
-		return -ENOSPC;
-	if (bvecq_merge(bq, page, len, offset))
-		return 0;
-	if (bq->nr_slots >= bq->max_slots)
-		return -ENOSPC;
-
-	bvec_set_page(&bq->bv[bq->nr_slots], page, len, offset);
-	bvecq_count_bytes(bq, len);
-	/* Pairs with bvecq_nr_slots(): the piece comes before the count. */
-	smp_store_release(&bq->nr_slots, bq->nr_slots + 1);
-	return 0;
+	ret = bvecq_add(bq, page, len, offset);
+	if (!ret)
+		this_cpu_add(bvecq_stats.bytes, len);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(bvecq_append);
+
+/**
+ * bvecq_append_pages - Append the memory of an array of pages to a segment
+ * @bq: The segment; must not be BVECQ_MEM_NETMEM
+ * @pages: The pages
+ * @len: Length in bytes
+ * @offset: Offset from the start of the first page in bytes, less than PAGE_SIZE
+ *
+ * As bvecq_append() for the part of each page, whose reference or pin the segment
+ * takes over, and as long as they fit.  Those that follow one another in memory
+ * take one slot.
+ *
+ * Context: Any context; one producer at a time.
+ * Return: How many bytes were appended: @len, or less if the segment has become
+ * full, all of each page but for the last one of the array.  The other pages stay
+ * with the caller.
+ */
+size_t bvecq_append_pages(struct bvecq *bq, struct page **pages, size_t len,
+			  size_t offset)
+{
+	size_t done = 0;
+
+	if (WARN_ON_ONCE(bq->mem == BVECQ_MEM_NETMEM))
+		return 0;
+
+	while (done < len) {
+		size_t part = umin(len - done, PAGE_SIZE - offset);
+
+		if (bvecq_add(bq, *pages++, part, offset) < 0)
+			break;
+		done += part;
+		offset = 0;
+	}
+	this_cpu_add(bvecq_stats.bytes, done);
+	return done;
+}
+EXPORT_SYMBOL_GPL(bvecq_append_pages);
 
 /**
  * bvecq_append_grow - Append a piece of memory to a queue
@@ -494,7 +537,8 @@ void *bvecq_push(struct bvecq *bq, unsigned int len)
 		return NULL;
 	bv->bv_offset -= len;
 	bv->bv_len += len;
-	bvecq_count_bytes(bq, len);
+	WRITE_ONCE(bq->bytes, bq->bytes + len);
+	this_cpu_add(bvecq_stats.bytes, len);
 	return page_address(bv->bv_page) + bv->bv_offset;
 }
 EXPORT_SYMBOL_GPL(bvecq_push);

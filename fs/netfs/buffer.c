@@ -41,27 +41,37 @@ static int netfs_fill_begin(struct netfs_fill *fill, size_t slots, enum bvecq_me
 	return 0;
 }
 
+/* Returns -ENOSPC if there may be no more slots, or -ENOMEM. */
+static int netfs_fill_grow(struct netfs_fill *fill)
+{
+	struct bvecq *more;
+	unsigned int slots;
+
+	slots = umin(NETFS_BVECQ_SLOTS, fill->slots_left);
+	if (!slots)
+		return -ENOSPC;
+	more = bvecq_alloc(slots, fill->tail->mem, fill->gfp);
+	if (!more)
+		return -ENOMEM;
+	bvecq_join(fill->tail, more);
+	fill->tail = more;
+	fill->slots_left -= slots;
+	return 0;
+}
+
 /* Returns -ENOSPC if the piece would be one too many, or -ENOMEM. */
 static int netfs_fill_append(struct netfs_fill *fill, struct page *page, size_t len,
 			     size_t offset)
 {
-	struct bvecq *more;
-	unsigned int slots;
 	int ret;
 
 	ret = bvecq_append(fill->tail, page, len, offset);
-	if (ret != -ENOSPC || !fill->slots_left)
+	if (ret != -ENOSPC)
 		return ret;
-
-	slots = umin(NETFS_BVECQ_SLOTS, fill->slots_left);
-	more = bvecq_alloc(slots, fill->tail->mem, fill->gfp);
-	if (!more)
-		return -ENOMEM;
-	ret = bvecq_append(more, page, len, offset);
-	bvecq_join(fill->tail, more);
-	fill->tail = more;
-	fill->slots_left -= slots;
-	return ret;
+	ret = netfs_fill_grow(fill);
+	if (ret < 0)
+		return ret;
+	return bvecq_append(fill->tail, page, len, offset);
 }
 
 /* How long a run of the pages of one folio is contiguous memory, in bytes. */
@@ -78,41 +88,72 @@ static size_t netfs_run_len(struct page **pages, size_t len, size_t offset)
 	return run;
 }
 
-/* Append what was extracted.  Returns how much of it; sets *@err if not all. */
-static size_t netfs_fill_pages(struct netfs_fill *fill, struct page **pages, size_t len,
-			       size_t offset, unsigned int flags, int *err)
+/*
+ * Pin user memory and append it.  The list of pages lies in the slots that they are
+ * going to fill: at the end of these, so that each entry is read before its place is
+ * taken.
+ */
+static ssize_t netfs_fill_user(struct netfs_fill *fill, struct iov_iter *iter, size_t len)
 {
-	enum bvecq_mem mem = fill->tail->mem;
-	size_t done = 0;
+	struct bvecq *bq = fill->tail;
+	struct page **pages;
+	unsigned int room;
+	size_t offset;
+	ssize_t ret;
+
+	if (bvecq_is_full(bq)) {
+		ret = netfs_fill_grow(fill);
+		if (ret < 0)
+			return ret;
+		bq = fill->tail;
+	}
+
+	room = bq->max_slots - bq->nr_slots;
+	pages = (struct page **)&bq->bv[bq->max_slots] - room;
+	ret = iov_iter_extract_pages(iter, &pages, len, room, 0, &offset);
+	if (ret <= 0)
+		return ret ?: -EIO;
+	WARN_ON_ONCE(bvecq_append_pages(bq, pages, ret, offset) != ret);
+	return ret;
+}
+
+/* Append some kernel memory.  Returns how much, or why there is no more. */
+static ssize_t netfs_fill_kernel(struct netfs_fill *fill, struct iov_iter *iter, size_t len,
+				 unsigned int flags)
+{
+	bool referenced = fill->tail->mem == BVECQ_MEM_PAGE;
+	struct page *list[32], **pages = list;
+	size_t offset, done = 0;
+	ssize_t ret;
+
+	ret = iov_iter_extract_pages(iter, &pages, len, ARRAY_SIZE(list), 0, &offset);
+	if (ret <= 0)
+		return ret ?: -EIO;
+	len = ret;
 
 	while (done < len) {
 		size_t run = netfs_run_len(pages, len - done, offset);
-		unsigned int nr = DIV_ROUND_UP(offset + run, PAGE_SIZE);
 		struct folio *folio = page_folio(pages[0]);
-		bool referable = sendpage_ok(pages[0]);
 
-		*err = -EOPNOTSUPP;
-		if (!referable &&
-		    (mem == BVECQ_MEM_PAGE || (flags & NETFS_EXTRACT_SPLICE)))
+		ret = -EOPNOTSUPP;
+		if ((referenced || (flags & NETFS_EXTRACT_SPLICE)) &&
+		    !sendpage_ok(pages[0]))
 			break;
 
-		if (mem == BVECQ_MEM_PAGE)
+		if (referenced)
 			folio_get(folio);
-		*err = netfs_fill_append(fill, pages[0], run, offset);
-		if (*err < 0) {
-			if (mem == BVECQ_MEM_PAGE)
+		ret = netfs_fill_append(fill, pages[0], run, offset);
+		if (ret < 0) {
+			if (referenced)
 				folio_put(folio);
 			break;
 		}
 		done += run;
-		pages += nr;
+		pages += DIV_ROUND_UP(offset + run, PAGE_SIZE);
 		offset = 0;
 	}
-
-	/* The pins on what was not taken are still ours. */
-	if (mem == BVECQ_MEM_PIN && done < len)
-		unpin_user_pages(pages, DIV_ROUND_UP(offset + len - done, PAGE_SIZE));
-	return done;
+	iov_iter_revert(iter, len - done);
+	return done ?: ret;
 }
 
 /* Do the segments that a part of a queue lies in hold the memory of their pieces? */
@@ -232,23 +273,17 @@ ssize_t netfs_extract_iter(struct iov_iter *iter, size_t max_bytes,
 		return ret;
 
 	while (taken < max_bytes) {
-		struct page *pages[32], **p = pages;
-		size_t offset, done;
-		ssize_t len;
+		ssize_t n;
 
-		len = iov_iter_extract_pages(iter, &p, max_bytes - taken,
-					     ARRAY_SIZE(pages), 0, &offset);
-		if (len <= 0) {
-			ret = len ?: -EIO;
+		if (mem == BVECQ_MEM_PIN)
+			n = netfs_fill_user(&fill, iter, max_bytes - taken);
+		else
+			n = netfs_fill_kernel(&fill, iter, max_bytes - taken, flags);
+		if (n < 0) {
+			ret = n;
 			break;
 		}
-
-		done = netfs_fill_pages(&fill, pages, len, offset, flags, &ret);
-		taken += done;
-		if (done < len) {
-			iov_iter_revert(iter, len - done);
-			break;
-		}
+		taken += n;
 	}
 
 	if (!taken) {

@@ -118,6 +118,8 @@ struct bvecq *bvecq_get(struct bvecq *bq);
 void bvecq_put(struct bvecq *bq);
 int bvecq_append(struct bvecq *bq, struct page *page, unsigned int len,
 		 unsigned int offset);
+size_t bvecq_append_pages(struct bvecq *bq, struct page **pages, size_t len,
+			  size_t offset);
 int bvecq_append_grow(struct bvecq **tail, struct page *page, unsigned int len,
 		      unsigned int offset, gfp_t gfp);
 int bvecq_append_folio(struct bvecq *bq, struct folio *folio, size_t len,

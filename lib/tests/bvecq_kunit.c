@@ -1343,6 +1343,68 @@ static void test_merge_folios(struct kunit *test)
 	}
 }
 
+/* Pages of an array, three in a row among them, into one segment or into two. */
+static void test_append_pages(struct kunit *test)
+{
+	static const u8 order[] = { 0, 1, 2, 5, 4, 7 };
+	const size_t offset = 100, len = ARRAY_SIZE(order) * PAGE_SIZE - offset - 50;
+
+	for (unsigned int n = 0; n < 3 * 2 * 2; n++) {
+		enum bvecq_mem mem = n % 3;
+		bool live = n / 3 % 2, split = n / 6;
+		unsigned int pieces = live ? ARRAY_SIZE(order) : 4;
+		struct folio *folio = alloc_noise(test, SZ_64K);
+		struct bvecq *bq = bvecq_alloc(split ? 2 : ARRAY_SIZE(order), mem, GFP_KERNEL);
+		struct page *list[ARRAY_SIZE(order)], **pages = list;
+		size_t done;
+
+		KUNIT_ASSERT_NOT_NULL(test, bq);
+		bq->live = live;
+		/* In the slots that they are going to fill, as netfs does it. */
+		if (!split)
+			pages = (struct page **)&bq->bv[bq->max_slots] - ARRAY_SIZE(order);
+		for (unsigned int i = 0; i < ARRAY_SIZE(order); i++) {
+			pages[i] = folio_page(folio, order[i]);
+			take_piece(mem, folio, 0, PAGE_SIZE);
+		}
+
+		done = bvecq_append_pages(bq, pages, len, offset);
+		KUNIT_EXPECT_EQ_MSG(test, done, bvecq_bytes(bq), "round %u", n);
+		if (split) {
+			struct bvecq *more = bvecq_alloc(4, mem, GFP_KERNEL);
+			unsigned int taken = live ? 2 : 4;
+
+			KUNIT_ASSERT_NOT_NULL(test, more);
+			KUNIT_ASSERT_EQ(test, done, taken * PAGE_SIZE - offset);
+			KUNIT_EXPECT_EQ(test, 0, bvecq_append_pages(bq, pages + taken, 1, 0));
+			more->live = live;
+			bvecq_join(bq, more);
+			done += bvecq_append_pages(more, pages + taken, len - done, 0);
+			KUNIT_EXPECT_EQ(test, pieces - 2, bvecq_nr_slots(more));
+		} else {
+			KUNIT_EXPECT_EQ_MSG(test, pieces, bvecq_nr_slots(bq), "round %u", n);
+		}
+		KUNIT_EXPECT_EQ_MSG(test, done, len, "round %u", n);
+
+		for (size_t at = 0, i = 0; at < len; i++) {
+			struct bvecq_pos pos = { .bq = bq };
+			size_t part = min(len - at, PAGE_SIZE - (i ? 0 : offset));
+			const struct bio_vec *bv;
+
+			bvecq_pos_advance(&pos, at, UINT_MAX, NULL);
+			bv = bvecq_pos_bv(&pos);
+			KUNIT_ASSERT_NOT_NULL(test, bv);
+			KUNIT_EXPECT_EQ_MSG(test, page_to_phys(bv->bv_page) + bv->bv_offset +
+					    pos.offset, page_to_phys(folio_page(folio, order[i])) +
+					    (i ? 0 : offset), "round %u, page %zu", n, i);
+			at += part;
+		}
+		bvecq_put(bq);
+		KUNIT_EXPECT_EQ_MSG(test, 1, folio_ref_count(folio), "round %u", n);
+		KUNIT_EXPECT_EQ_MSG(test, 0, atomic_read(&folio->_pincount), "round %u", n);
+	}
+}
+
 static void test_append_refused(struct kunit *test)
 {
 	struct folio *folio = alloc_noise(test, PAGE_SIZE);
@@ -1359,6 +1421,11 @@ static void test_append_refused(struct kunit *test)
 	nr_freed = 0;
 	folio_get(folio);
 	KUNIT_EXPECT_EQ(test, 0, bvecq_append_bv(bq, &bv));
+
+	/* Pages, of which it is not said what would be freed. */
+	kunit_warning_suppress(test)
+		KUNIT_EXPECT_EQ(test, 0, bvecq_append_pages(bq, (struct page *[]){ bv.bv_page },
+							    1, 0));
 
 	/* A kernel buffer among memory that is released. */
 	kunit_warning_suppress(test)
@@ -2204,6 +2271,7 @@ static struct kunit_case bvecq_test_cases[] = {
 	KUNIT_CASE(test_truncate),
 	KUNIT_CASE_PARAM(test_merge, merge_gen_params),
 	KUNIT_CASE(test_merge_folios),
+	KUNIT_CASE(test_append_pages),
 	KUNIT_CASE(test_append_refused),
 	KUNIT_CASE(test_grow),
 	KUNIT_CASE(test_grow_enomem),

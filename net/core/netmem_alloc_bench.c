@@ -31,7 +31,7 @@
 #include <net/netmem_alloc.h>
 #include <net/route.h>
 
-#define ROUNDS		11
+#define ROUNDS		51
 #define PAIRS		4000
 #define MAX_CPUS	2
 
