@@ -7,12 +7,14 @@
 #ifndef _NET_NETMEM_ALLOC_H
 #define _NET_NETMEM_ALLOC_H
 
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/bvec.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
+#include <net/net_debug.h>
 
 struct bvecq;
 struct dst_cache;
@@ -49,8 +51,8 @@ int netmem_alloc_dest(struct sock *sk, const struct sockaddr *dest,
 struct bvecq *netmem_alloc_bvecq(const struct sock *sk, size_t len,
 				 unsigned int hints, gfp_t gfp);
 bool netmem_maps_are_costly(const struct sock *sk);
-void netmem_free(struct bio_vec *bv);
 void netmem_free_bulk(struct bio_vec *bv, unsigned int nr);
+void __netmem_free_page(struct page *page);
 
 /**
  * netmem_alloc() - allocate a fragment of transmit memory; may sleep
@@ -69,6 +71,31 @@ static inline int netmem_alloc(const struct sock *sk, size_t len,
 			       unsigned int hints, struct bio_vec *bv)
 {
 	return netmem_alloc_gfp(sk, len, 1, hints, GFP_KERNEL, bv);
+}
+
+/**
+ * netmem_free() - free a fragment
+ * @bv: the fragment, as netmem_alloc() stored it; bv_offset and bv_len, but not
+ *	bv_page, may have been changed since. Nothing is done if bv_page is NULL.
+ *
+ * The page may still be referred to by sk_buffs that it was spliced into:
+ * nothing is written to it before they let go.
+ *
+ * Sets bv_page to NULL.
+ *
+ * Context: any but hardirq; interrupts must be enabled. Does not sleep.
+ */
+static inline void netmem_free(struct bio_vec *bv)
+{
+	struct page *page = bv->bv_page;
+
+	if (unlikely(!page))
+		return;
+	bv->bv_page = NULL;
+
+	DEBUG_NET_WARN_ON_ONCE(PageTail(page));
+	if (unlikely(atomic_long_dec_and_test(&page->pp_ref_count)))
+		__netmem_free_page(page);
 }
 
 #endif /* _NET_NETMEM_ALLOC_H */

@@ -382,8 +382,15 @@ static void netmem_free_unpooled(struct page *page)
 	mempool_free(page, &netmem_reserve);
 }
 
-/* The last fragment of this page is free: its count is 0. */
-static noinline void netmem_free_last(struct page *page)
+/**
+ * __netmem_free_page() - take back memory whose last fragment is free
+ * @page: its first page, of which nothing is counted any more
+ *
+ * For netmem_free() alone.
+ *
+ * Context: any but hardirq; interrupts must be enabled. Does not sleep.
+ */
+void __netmem_free_page(struct page *page)
 {
 	if (page_pool_page_is_pp(page)) {
 		atomic_long_set(netmem_refs(page), 1);
@@ -392,6 +399,7 @@ static noinline void netmem_free_last(struct page *page)
 		netmem_free_unpooled(page);
 	}
 }
+EXPORT_SYMBOL(__netmem_free_page);
 
 /*
  * Sets.
@@ -1027,32 +1035,6 @@ EXPORT_SYMBOL(netmem_alloc_bvecq);
 ALLOW_ERROR_INJECTION(netmem_alloc_bvecq, ERRNO);
 
 /**
- * netmem_free() - free a fragment
- * @bv: the fragment, as netmem_alloc() stored it; bv_offset and bv_len, but not
- *	bv_page, may have been changed since. Nothing is done if bv_page is NULL.
- *
- * The page may still be referred to by sk_buffs that it was spliced into:
- * nothing is written to it before they let go.
- *
- * Sets bv_page to NULL.
- *
- * Context: any but hardirq; interrupts must be enabled. Does not sleep.
- */
-void netmem_free(struct bio_vec *bv)
-{
-	struct page *page = bv->bv_page;
-
-	if (unlikely(!page))
-		return;
-	bv->bv_page = NULL;
-
-	DEBUG_NET_WARN_ON_ONCE(PageTail(page));
-	if (unlikely(atomic_long_dec_and_test(netmem_refs(page))))
-		netmem_free_last(page);
-}
-EXPORT_SYMBOL(netmem_free);
-
-/**
  * netmem_free_bulk() - free many fragments
  * @bv: array of fragments, as for netmem_free()
  * @nr: how many there are
@@ -1082,7 +1064,7 @@ void netmem_free_bulk(struct bio_vec *bv, unsigned int nr)
 			refs++;
 		}
 		if (atomic_long_sub_and_test(refs, netmem_refs(page)))
-			netmem_free_last(page);
+			__netmem_free_page(page);
 	}
 }
 EXPORT_SYMBOL(netmem_free_bulk);
