@@ -366,9 +366,9 @@ EXPORT_SYMBOL_GPL(bvecq_append);
  * take one slot.
  *
  * Context: Any context; one producer at a time.
- * Return: How many bytes were appended: @len, or less if the segment has become
- * full, all of each page but for the last one of the array.  The other pages stay
- * with the caller.
+ * Return: How many bytes were appended: @len, or what whole pages fitted if the
+ * segment is full by then, none if it has a successor or is for network memory.  The
+ * other pages stay with the caller.
  */
 size_t bvecq_append_pages(struct bvecq *bq, struct page **pages, size_t len,
 			  size_t offset)

@@ -18,6 +18,9 @@
 /* What a chain of folios starts with; it grows if they are small. */
 #define NETFS_FOLIO_SLOTS	32
 
+/* User memory is not pinned in smaller batches, for lack of slots, than of so many pages. */
+#define NETFS_PIN_BATCH		32
+
 /* The largest piece of a buffer. */
 #define NETFS_BUFFER_ORDER	min(PAGE_ALLOC_COSTLY_ORDER, MAX_PAGE_ORDER)
 
@@ -101,14 +104,17 @@ static ssize_t netfs_fill_user(struct netfs_fill *fill, struct iov_iter *iter, s
 	size_t offset;
 	ssize_t ret;
 
-	if (bvecq_is_full(bq)) {
+	room = bq->max_slots - bq->nr_slots;
+	if (room < umin(NETFS_PIN_BATCH, DIV_ROUND_UP(len, PAGE_SIZE))) {
 		ret = netfs_fill_grow(fill);
-		if (ret < 0)
+		if (!ret) {
+			bq = fill->tail;
+			room = bq->max_slots;
+		} else if (!room) {
 			return ret;
-		bq = fill->tail;
+		}
 	}
 
-	room = bq->max_slots - bq->nr_slots;
 	pages = (struct page **)&bq->bv[bq->max_slots] - room;
 	ret = iov_iter_extract_pages(iter, &pages, len, room, 0, &offset);
 	if (ret <= 0)
@@ -212,7 +218,7 @@ static ssize_t netfs_slice_iter(struct iov_iter *iter, size_t max_bytes,
  * @_bq: Where to put the chain
  *
  * Build a chain of segments that refers to the memory, physically contiguous
- * neighbours joined into one piece.  No data are copied.
+ * neighbours joined into one piece if they are in one segment.  No data are copied.
  *
  *  - User memory (ITER_UBUF, ITER_IOVEC) is pinned, %BVECQ_MEM_PIN.
  *  - Kernel memory of any type of iterator is borrowed, %BVECQ_MEM_BORROWED:
@@ -226,7 +232,8 @@ static ssize_t netfs_slice_iter(struct iov_iter *iter, size_t max_bytes,
  *    take a page reference, should it have to, even if it is borrowed.
  *
  * The chain can come out shorter than the iterator: when @max_bytes or @max_pieces
- * are used up, at a user address that faults, at memory that cannot be taken, or
+ * are used up (of user memory, perhaps before what follows could have been joined to
+ * the last piece), at a user address that faults, at memory that cannot be taken, or
  * when memory runs out.  What was taken by then is in the chain and released with
  * it, and the iterator stands behind it; going on from there shows the error.
  *

@@ -418,13 +418,80 @@ static void netfs_extract_user(struct kunit *test)
 							  GFP_KERNEL, &bq));
 	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 19 * PAGE_SIZE + 10);
 
-	/* One piece: the pins on the pages that were looked at go back. */
 	iov_iter_ubuf(&iter, ITER_DEST, (void __user *)addr, 8 * PAGE_SIZE);
 	KUNIT_EXPECT_GT(test, netfs_extract_iter(&iter, SIZE_MAX, 1, 0, GFP_KERNEL, &bq), 0);
+	KUNIT_EXPECT_EQ(test, count_pieces(bq), 1);
 	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 8 * PAGE_SIZE - bvecq_bytes(bq));
 	bvecq_put(bq);
 	bvecq_get_stats(&after);
 	KUNIT_EXPECT_EQ(test, after.segments, before.segments);
+	KUNIT_EXPECT_EQ(test, after.bytes, before.bytes);
+}
+
+/* More pages than a segment has slots, one behind the other or here and there. */
+static void netfs_extract_many_pages(struct kunit *test)
+{
+	enum { PAGES = 612, STEP = 3 };
+	struct bvecq_stats before, after;
+	unsigned long addr;
+	struct iovec *iov;
+
+	iov = kunit_kcalloc(test, PAGES, sizeof(*iov), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, iov);
+	addr = kunit_vm_mmap(test, NULL, 0, PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	if (!addr || IS_ERR_VALUE(addr))
+		kunit_skip(test, "no user memory here");
+	/* Allocated backwards, they are not likely to follow one another in memory. */
+	for (unsigned int i = PAGES; i--;)
+		KUNIT_ASSERT_EQ(test, 0, clear_user((void __user *)addr + i * PAGE_SIZE, 1));
+	for (unsigned int i = 0; i < PAGES; i++) {
+		unsigned int n = i / (PAGES / STEP) + i % (PAGES / STEP) * STEP;
+
+		iov[i].iov_base = (void __user *)addr + n * PAGE_SIZE;
+		iov[i].iov_len = PAGE_SIZE;
+		KUNIT_ASSERT_EQ(test, 0, put_user(i, (u32 __user *)iov[i].iov_base));
+	}
+
+	for (unsigned int scattered = 0; scattered < 2; scattered++) {
+		size_t len = PAGES * PAGE_SIZE - 1, at = 0;
+		struct bvecq_pos pos = {};
+		struct iov_iter iter;
+		struct bvecq *bq;
+		u32 want, *got;
+
+		if (scattered)
+			iov_iter_init(&iter, ITER_SOURCE, iov, PAGES, len);
+		else
+			iov_iter_ubuf(&iter, ITER_SOURCE, (void __user *)addr, len);
+		bvecq_get_stats(&before);
+		KUNIT_ASSERT_EQ(test, len, netfs_extract_iter(&iter, SIZE_MAX, UINT_MAX, 0,
+							      GFP_KERNEL, &bq));
+		bvecq_get_stats(&after);
+		KUNIT_EXPECT_EQ(test, after.bytes, before.bytes + len);
+		if (scattered && PAGE_SIZE == SZ_4K)
+			KUNIT_EXPECT_PTR_NE(test, bvecq_next(bq), bvecq_tail(bq));
+
+		pos.bq = bq;
+		for (unsigned int i = 0; i < PAGES; i++, at = PAGE_SIZE) {
+			unsigned long from = addr + i * PAGE_SIZE;
+			const struct bio_vec *bv;
+
+			bvecq_pos_advance(&pos, at, UINT_MAX, NULL);
+			bv = bvecq_pos_bv(&pos);
+			KUNIT_ASSERT_NOT_NULL(test, bv);
+			got = page_address(bv->bv_page) + bv->bv_offset + pos.offset;
+			want = i;
+			if (!scattered)
+				KUNIT_ASSERT_EQ(test, 0, get_user(want, (u32 __user *)from));
+			KUNIT_ASSERT_EQ_MSG(test, *got, want, "page %u, scattered %u", i,
+					    scattered);
+		}
+		bvecq_put(bq);
+		bvecq_get_stats(&after);
+		KUNIT_EXPECT_EQ(test, after.segments, before.segments);
+		KUNIT_EXPECT_EQ(test, after.bytes, before.bytes);
+	}
 }
 
 /* A reference on a queue will do, where all of it holds its memory. */
@@ -581,6 +648,7 @@ static struct kunit_case netfs_buffer_cases[] = {
 	KUNIT_CASE_PARAM(netfs_extract_contiguous, source_gen_params),
 	KUNIT_CASE_PARAM(netfs_extract_nomem, source_gen_params),
 	KUNIT_CASE(netfs_extract_user),
+	KUNIT_CASE(netfs_extract_many_pages),
 	KUNIT_CASE(netfs_extract_queue),
 	KUNIT_CASE(netfs_extract_slab),
 	KUNIT_CASE(netfs_alloc),

@@ -148,7 +148,7 @@ bool bvecq_tx_link(struct bvecq *from, struct bvecq *to);
  */
 static inline unsigned int bvecq_nr_slots(const struct bvecq *bq)
 {
-	/* Pairs with the release in bvecq_append(). */
+	/* Pairs with the release when a piece is appended. */
 	return smp_load_acquire(&bq->nr_slots);
 }
 

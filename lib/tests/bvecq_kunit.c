@@ -1353,7 +1353,7 @@ static void test_append_pages(struct kunit *test)
 		enum bvecq_mem mem = n % 3;
 		bool live = n / 3 % 2, split = n / 6;
 		unsigned int pieces = live ? ARRAY_SIZE(order) : 4;
-		struct folio *folio = alloc_noise(test, SZ_64K);
+		struct folio *folio = alloc_noise(test, 8 * PAGE_SIZE);
 		struct bvecq *bq = bvecq_alloc(split ? 2 : ARRAY_SIZE(order), mem, GFP_KERNEL);
 		struct page *list[ARRAY_SIZE(order)], **pages = list;
 		size_t done;

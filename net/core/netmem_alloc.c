@@ -386,7 +386,7 @@ static void netmem_free_unpooled(struct page *page)
  * __netmem_free_page() - take back memory whose last fragment is free
  * @page: its first page, of which nothing is counted any more
  *
- * For netmem_free() alone.
+ * For netmem_free() and netmem_free_bulk().
  *
  * Context: any but hardirq; interrupts must be enabled. Does not sleep.
  */
