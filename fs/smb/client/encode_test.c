@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of the encoders of SMB2 requests
+ * KUnit tests of the encoders of SMB requests
  *
  * Each request has to be what Linux 7.3 put on the wire for it before it was encoded
  * in network memory: encode_test_wire.h was captured there, by this file with a stub
@@ -18,6 +18,7 @@
 #include "cifsproto.h"
 #include "cifs_fs_sb.h"
 #include "../common/smbfsctl.h"
+#include "smb1proto.h"
 #include "smb2glob.h"
 #include "smb2proto.h"
 #include "transmit.h"
@@ -37,6 +38,9 @@ struct encode_env {
 	struct cifsFileInfo	cfile;
 	struct cifsInodeInfo	inode;
 	struct cifs_open_parms	oparms;
+	struct tcon_link	tlink;
+	struct cifs_io_request	req;
+	struct cifs_io_subrequest io;
 	u8			*wire;
 	size_t			len;
 	bool			overflow;
@@ -505,6 +509,166 @@ static void send_set_ea(struct encode_env *env)
 				env->cifs_sb.local_nls, &env->cifs_sb);
 }
 
+#ifdef CONFIG_CIFS_ALLOW_INSECURE_LEGACY
+/*
+ * SMB1: what is encoded in network memory, and what is copied into it
+ */
+
+static void prepare_smb1_old(struct encode_env *env)
+{
+	env->server.ops = &smb1_operations;
+	env->server.vals = &smb1_values;
+	env->server.dialect = SMB10_PROT_ID;
+	env->server.capabilities = CAP_UNICODE | CAP_STATUS32;
+	env->server.maxBuf = CIFSMaxBufSize;
+	env->server.current_mid = 0x2345;
+	env->ses.capabilities = env->server.capabilities;
+	env->ses.Suid = 0x4321;
+	env->tcon.tid = 0x5678;
+	env->fid.netfid = 0x1234;
+	env->cfile.fid.netfid = 0x1234;
+}
+
+static void prepare_smb1(struct encode_env *env)
+{
+	prepare_smb1_old(env);
+	env->ses.capabilities |= CAP_LARGE_FILES | CAP_LARGE_WRITE_X;
+}
+
+static void prepare_smb1_signed(struct encode_env *env)
+{
+	static const u8 key[] = "what a session is signed with";
+
+	prepare_smb1(env);
+	env->server.sign = true;
+	env->server.session_estab = true;
+	env->server.sequence_number = 4;
+	env->server.session_key.len = sizeof(key);
+	env->server.session_key.response = (u8 *)key;
+}
+
+static void send_smb1_echo(struct encode_env *env)
+{
+	CIFSSMBEcho(&env->server);
+}
+
+/* A part of a request of the network filesystem library's, who keeps it. */
+static void prepare_smb1_io(struct encode_env *env, size_t len)
+{
+	struct cifs_io_request *req = &env->req;
+	struct cifs_io_subrequest *io = &env->io;
+
+	env->tlink.tl_tcon = &env->tcon;
+	env->cfile.tlink = &env->tlink;
+	req->cfile = &env->cfile;
+	req->pid = 4711;
+	req->rreq.inode = &env->inode.netfs.inode;
+	init_waitqueue_head(&req->rreq.waitq);
+	INIT_LIST_HEAD(&req->rreq.io_streams[0].subrequests);
+	io->req = req;
+	io->server = &env->server;
+	io->subreq.source = NETFS_UPLOAD_TO_SERVER;
+	io->subreq.start = env->ses.capabilities & CAP_LARGE_FILES ? 0x123456789a : 0x3456789a;
+	io->subreq.len = len;
+	INIT_LIST_HEAD(&io->subreq.rreq_link);
+	refcount_set(&io->subreq.ref, 2);
+}
+
+static void send_smb1_readv(struct encode_env *env)
+{
+	prepare_smb1_io(env, 100000);
+	cifs_async_readv(&env->io);
+}
+
+static void send_smb1_writev(struct encode_env *env)
+{
+	struct kvec iov = { "Hello world", 11 };
+
+	prepare_smb1_io(env, iov.iov_len);
+	iov_iter_kvec(&env->io.subreq.io_iter, ITER_SOURCE, &iov, 1, iov.iov_len);
+	cifs_async_writev(&env->io);
+}
+
+static struct cifs_io_parms smb1_io_parms(struct encode_env *env, unsigned int len)
+{
+	return (struct cifs_io_parms){
+		.server		= &env->server,
+		.tcon		= &env->tcon,
+		.netfid		= env->fid.netfid,
+		.offset		= 0x3456789a,
+		.length		= len,
+		.pid		= 4711,
+	};
+}
+
+static void send_smb1_write(struct encode_env *env)
+{
+	struct cifs_io_parms io = smb1_io_parms(env, 11);
+	unsigned int nbytes;
+
+	CIFSSMBWrite(1, &io, &nbytes, "Hello world");
+}
+
+static void send_smb1_write_kvec(struct encode_env *env)
+{
+	struct cifs_io_parms io = smb1_io_parms(env, 11);
+	struct kvec iov[2] = { [1] = { "Hello world", 11 } };
+	unsigned int nbytes;
+
+	CIFSSMBWrite2(1, &io, &nbytes, iov, 1);
+}
+
+static void send_smb1_read(struct encode_env *env)
+{
+	struct cifs_io_parms io = smb1_io_parms(env, 10000);
+	unsigned int nbytes;
+	char *buf = NULL;
+	int type;
+
+	CIFSSMBRead(1, &io, &nbytes, &buf, &type);
+}
+
+static void send_smb1_open(struct encode_env *env)
+{
+	FILE_ALL_INFO info;
+	int oplock = REQ_OPLOCK;
+
+	CIFS_open(1, &env->oparms, &oplock, &info);
+}
+
+static void send_smb1_lockv(struct encode_env *env)
+{
+	LOCKING_ANDX_RANGE ranges[] = {
+		{ .Pid = cpu_to_le16(4711), .OffsetLow = cpu_to_le32(0x1000),
+		  .LengthLow = cpu_to_le32(0x10) },
+		{ .Pid = cpu_to_le16(4711), .OffsetHigh = cpu_to_le32(0x12),
+		  .LengthLow = cpu_to_le32(0x20) },
+	};
+
+	cifs_lockv(1, &env->tcon, env->fid.netfid, LOCKING_ANDX_LARGE_FILES, 0,
+		   ARRAY_SIZE(ranges), ranges);
+}
+
+static void send_smb1_close(struct encode_env *env)
+{
+	CIFSSMBClose(1, &env->tcon, env->fid.netfid);
+}
+
+static void send_smb1_cancel(struct encode_env *env)
+{
+	struct smb_message *msg = smb_message_alloc(&env->server, SMB_COM_NT_TRANSACT);
+	struct smb_hdr *hdr;
+
+	if (smb_message_alloc_request(&env->server, msg, 100, NULL) == 0) {
+		hdr = msg->hdr;
+		__header_assemble(hdr, SMB_COM_NT_TRANSACT, &env->tcon, 23);
+		hdr->Pid = cpu_to_le16(4711);
+		env->server.ops->send_cancel(&env->ses, &env->server, msg, 1);
+	}
+	smb_message_put(msg);
+}
+#endif /* CONFIG_CIFS_ALLOW_INSECURE_LEGACY */
+
 /* Where requests differ from one run to the next. */
 #define SALT_OFFSET(contexts) \
 	((contexts) + offsetof(struct smb2_preauth_neg_context, Salt))
@@ -581,6 +745,22 @@ static const struct encode_case encode_cases[] = {
 	{ "statfs", NULL, send_queryfs },
 	{ "query dir first", NULL, send_query_dir_first },
 	{ "set ea", NULL, send_set_ea },
+#ifdef CONFIG_CIFS_ALLOW_INSECURE_LEGACY
+	{ "smb1 echo", prepare_smb1, send_smb1_echo },
+	{ "smb1 readv", prepare_smb1, send_smb1_readv },
+	{ "smb1 readv old", prepare_smb1_old, send_smb1_readv },
+	{ "smb1 readv signed", prepare_smb1_signed, send_smb1_readv },
+	{ "smb1 writev", prepare_smb1, send_smb1_writev },
+	{ "smb1 writev old", prepare_smb1_old, send_smb1_writev },
+	{ "smb1 writev signed", prepare_smb1_signed, send_smb1_writev },
+	{ "smb1 read", prepare_smb1, send_smb1_read },
+	{ "smb1 write", prepare_smb1, send_smb1_write },
+	{ "smb1 write kvec", prepare_smb1, send_smb1_write_kvec },
+	{ "smb1 open", prepare_smb1, send_smb1_open },
+	{ "smb1 lockv", prepare_smb1, send_smb1_lockv },
+	{ "smb1 close", prepare_smb1, send_smb1_close },
+	{ "smb1 cancel signed", prepare_smb1_signed, send_smb1_cancel },
+#endif
 };
 
 KUNIT_ARRAY_PARAM_DESC(encode, encode_cases, name);
@@ -601,6 +781,29 @@ static int record_message(struct TCP_Server_Info *server, struct bvecq *chain)
 	return -EIO;
 }
 
+/* Where the process is the caller's, it is not masked. */
+static void mask_smb1(struct smb_hdr *hdr)
+{
+	if (le16_to_cpu(hdr->Pid) == (u16)current->tgid) {
+		hdr->Pid = 0;
+		hdr->PidHigh = 0;
+	}
+}
+
+static void mask_smb2(struct smb2_hdr *hdr, size_t len)
+{
+	while (len >= sizeof(*hdr)) {
+		size_t next = le32_to_cpu(hdr->NextCommand);
+
+		if (le32_to_cpu(hdr->Id.SyncId.ProcessId) == (u16)current->tgid)
+			hdr->Id.SyncId.ProcessId = 0;
+		if (!next || next > len)
+			break;
+		hdr = (void *)hdr + next;
+		len -= next;
+	}
+}
+
 /* What is captured begins with its length, as it does on the wire. */
 static void mask_messages(struct encode_env *env, const struct encode_case *c)
 {
@@ -609,21 +812,15 @@ static void mask_messages(struct encode_env *env, const struct encode_case *c)
 	if (c->mask_len && env->len >= SMB_MARKER_LEN + c->mask_offset + c->mask_len)
 		memset(env->wire + SMB_MARKER_LEN + c->mask_offset, 0, c->mask_len);
 
-	while (at + SMB_MARKER_LEN + sizeof(struct smb2_hdr) <= env->len) {
-		size_t end = at + SMB_MARKER_LEN + get_unaligned_be32(env->wire + at);
+	while (at + SMB_MARKER_LEN + sizeof(struct smb_hdr) <= env->len) {
+		void *pdu = env->wire + at + SMB_MARKER_LEN;
+		size_t len = get_unaligned_be32(env->wire + at);
 
-		at += SMB_MARKER_LEN;
-		while (at + sizeof(struct smb2_hdr) <= end) {
-			struct smb2_hdr *hdr = (struct smb2_hdr *)(env->wire + at);
-
-			/* Where it is the caller's, it is not masked. */
-			if (le32_to_cpu(hdr->Id.SyncId.ProcessId) == (u16)current->tgid)
-				hdr->Id.SyncId.ProcessId = 0;
-			if (!hdr->NextCommand)
-				break;
-			at += le32_to_cpu(hdr->NextCommand);
-		}
-		at = end;
+		if (is_smb1(&env->server))
+			mask_smb1(pdu);
+		else
+			mask_smb2(pdu, umin(len, env->len - at - SMB_MARKER_LEN));
+		at += SMB_MARKER_LEN + len;
 	}
 }
 

@@ -13,7 +13,6 @@
 struct bvecq;
 struct cifs_io_subrequest;
 struct smb_message;
-struct smb_rqst;
 struct TCP_Server_Info;
 
 typedef int (*smb_receive_t)(struct TCP_Server_Info *server, struct smb_message *msg);
@@ -63,7 +62,6 @@ enum smb_message_trace {
  * @decrypted: The response was sealed, so it carries no signature
  * @answered: The waiter may look at the response
  * @hdr: The request's protocol header, in the first fragment of @request
- * @rqst: What the encoder made, to be laid out as @request when it is sent
  * @request: The request, in network memory; its payload is referred to
  * @len: Number of bytes in @request
  * @subreq: What a read or a write is a part of
@@ -113,7 +111,6 @@ struct smb_message {
 	bool			answered;
 
 	void			*hdr;
-	const struct smb_rqst	*rqst;
 	struct bvecq		*request;
 	size_t			len;
 

@@ -109,6 +109,7 @@ void smb_request_write(struct bvecq_pos *to, const void *from, size_t len)
 		len -= part;
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(smb_request_write);
 
 /* Copy what @from holds to where @to stands in network memory; moves @to on. */
 static bool smb_fill_from_iter(struct bvecq_pos *to, const struct iov_iter *from)
@@ -343,37 +344,7 @@ out:
 		sock_put(sk);
 	return rc;
 }
-
-/**
- * smb_message_lay_out - Lay out what is encoded as an smb_rqst
- * @server: The connection
- * @msg: The message, with its flags; its smb_rqst is not modified
- *
- * Nothing is done if the encoder has made the request itself.
- *
- * Context: As smb_message_alloc_request().
- * Return: As smb_message_alloc_request().
- */
-int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg)
-{
-	const struct smb_rqst *rqst = msg->rqst;
-	struct bvecq_pos to;
-	size_t len;
-	int rc;
-
-	if (!rqst)
-		return 0;
-
-	len = smb_kvec_len(rqst->rq_iov, rqst->rq_nvec);
-	rc = smb_message_alloc_request(server, msg, len, &rqst->rq_iter);
-	if (rc < 0)
-		return rc;
-	to = (struct bvecq_pos){ .bq = msg->request };
-	smb_fill_from_kvec(&to, rqst->rq_iov, rqst->rq_nvec);
-	msg->rqst = NULL;
-	return 0;
-}
-EXPORT_SYMBOL_IF_KUNIT(smb_message_lay_out);
+EXPORT_SYMBOL_IF_KUNIT(smb_message_alloc_request);
 
 /* What a message takes on the wire, without what stands before it. */
 static size_t smb_message_wire_len(const struct smb_message *msg)

@@ -47,7 +47,6 @@ void smb_request_write(struct bvecq_pos *to, const void *from, size_t len);
 int smb_message_alloc_request(struct TCP_Server_Info *server,
 			      struct smb_message *msg, size_t len,
 			      const struct iov_iter *payload);
-int smb_message_lay_out(struct TCP_Server_Info *server, struct smb_message *msg);
 void smb_message_rest(const struct smb_message *msg, size_t hdr_len,
 		      struct iov_iter *rest);
 void smb_hash_message(struct cifs_ses *ses, struct TCP_Server_Info *server,

@@ -65,7 +65,7 @@ KUNIT_ARRAY_PARAM_DESC(layout, layout_cases, name);
 struct message {
 	struct TCP_Server_Info	server;
 	struct smb_message	*msg[MAX_PDUS];
-	struct smb_rqst		rqst[MAX_PDUS];
+	struct iov_iter		payload[MAX_PDUS];
 	struct kvec		iov[MAX_PDUS][2];
 	struct page		*first[MAX_PDUS];	/* of the payload */
 	u8			*image;
@@ -91,7 +91,7 @@ static void make_payload(struct kunit *test, struct message *m, int pdu,
 			 size_t offset)
 {
 	unsigned int nr = DIV_ROUND_UP(offset + len, PAGE_SIZE);
-	struct iov_iter *iter = &m->rqst[pdu].rq_iter;
+	struct iov_iter *iter = &m->payload[pdu];
 	const size_t total = len;
 	struct folio_queue *fq;
 	struct bio_vec *bv;
@@ -192,7 +192,6 @@ static struct message *make_message(struct kunit *test, const struct layout_case
 	fill_pattern(p, m->len - SMB_MARKER_LEN, &seed, c->clear);
 
 	for (int i = 0; i < c->nr_pdus; i++) {
-		struct smb_rqst *rqst = &m->rqst[i];
 		struct smb2_hdr *hdr = (struct smb2_hdr *)p;
 		u8 *end;
 
@@ -201,15 +200,12 @@ static struct message *make_message(struct kunit *test, const struct layout_case
 		p += m->iov[i][0].iov_len;
 		m->iov[i][1] = (struct kvec){ p, 24 + i };
 		p += m->iov[i][1].iov_len;
-		rqst->rq_iov = m->iov[i];
-		rqst->rq_nvec = 2;
 		if (c->payload[i])
 			make_payload(test, m, i, c->kind, p, c->payload[i], c->offset);
 		p += c->payload[i];
 
 		m->msg[i] = kunit_kzalloc(test, sizeof(*m->msg[i]), GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, m->msg[i]);
-		m->msg[i]->rqst = rqst;
 		/* One is not related, in the middle. */
 		m->msg[i]->related = i && i != 2;
 
@@ -259,12 +255,17 @@ static struct bvecq *build(struct kunit *test, struct message *m, int nr_pdus)
 
 	for (int i = 0; i < nr_pdus; i++) {
 		struct smb_message *msg = m->msg[i];
+		size_t len = m->iov[i][0].iov_len + m->iov[i][1].iov_len;
+		struct bvecq_pos to;
 
-		KUNIT_ASSERT_EQ(test, 0, smb_message_lay_out(&m->server, msg));
+		KUNIT_ASSERT_EQ(test, 0, smb_message_alloc_request(&m->server, msg, len,
+								   &m->payload[i]));
 		KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, bvecq_put_action,
 								   msg->request));
-		KUNIT_EXPECT_EQ(test, msg->len,
-				sizeof(*hdr) + 24 + i + iov_iter_count(&m->rqst[i].rq_iter));
+		to = (struct bvecq_pos){ .bq = msg->request };
+		for (int j = 0; j < 2; j++)
+			smb_request_write(&to, m->iov[i][j].iov_base, m->iov[i][j].iov_len);
+		KUNIT_EXPECT_EQ(test, msg->len, len + iov_iter_count(&m->payload[i]));
 		KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)msg->hdr, 4));
 		if (i)
 			m->msg[i - 1]->next = msg;
@@ -295,7 +296,7 @@ static void test_layout(struct kunit *test)
 		bool by_ref = c->payload[i] > SMB_COPY_MAX &&
 			(c->kind == PAYLOAD_PAGES || c->kind == PAYLOAD_FOLIO);
 
-		KUNIT_EXPECT_EQ(test, c->payload[i], iov_iter_count(&m->rqst[i].rq_iter));
+		KUNIT_EXPECT_EQ(test, c->payload[i], iov_iter_count(&m->payload[i]));
 		if (c->payload[i] && c->kind != PAYLOAD_KVEC)
 			KUNIT_EXPECT_EQ_MSG(test, by_ref, refers_to(chain, m->first[i]),
 					    "payload of PDU %d", i);
@@ -348,7 +349,7 @@ static void test_copy_payload(struct kunit *test)
 
 		if (cases[i].owner != STABLE) {
 			for (int k = 0; k < 2; k++) {
-				folio[k] = folioq_folio(m->rqst[0].rq_iter.folioq, k);
+				folio[k] = folioq_folio(m->payload[0].folioq, k);
 				folio[k]->mapping = &mapping;
 			}
 		}
