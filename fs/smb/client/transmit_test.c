@@ -468,7 +468,7 @@ static int unseal(struct kunit *test, const struct cipher_case *c, const u8 *key
 {
 	const struct smb2_transform_hdr *tr = (void *)wire + SMB_MARKER_LEN;
 	struct crypto_aead *tfm = crypto_alloc_aead(c->alg, 0, 0);
-	size_t aad = sizeof(*tr) - offsetof(typeof(*tr), Nonce);
+	const size_t aad = SMB3_AAD_LEN;
 	DECLARE_CRYPTO_WAIT(wait);
 	struct aead_request *req;
 	struct scatterlist sg;
@@ -487,7 +487,7 @@ static int unseal(struct kunit *test, const struct cipher_case *c, const u8 *key
 	KUNIT_ASSERT_NOT_NULL(test, iv);
 	KUNIT_ASSERT_NOT_NULL(test, req);
 
-	memcpy(buf, tr->Nonce, aad);
+	memcpy(buf, (const u8 *)tr + SMB3_AAD_OFFSET, aad);
 	memcpy(buf + aad, tr + 1, len);
 	memcpy(buf + aad + len, tr->Signature, SMB2_SIGNATURE_SIZE);
 	if (c->alg[0] == 'c') {
