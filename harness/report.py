@@ -145,7 +145,7 @@ def alloc_text(d):
                       r["device"],
                       *(f"{r['of_' + k]:.2f}" for k in ("page_frag",
                                                         "kmalloc"))))
-    return "\n".join(("Allocating and freeing, medians of 11 rounds",
+    return "\n".join(("Allocating and freeing, medians of 51 rounds",
                       columns(table, {1, 2, 3, 4, 5, 7, 8})))
 
 
