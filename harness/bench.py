@@ -572,9 +572,11 @@ def iommu(path, images):
 
 # What a sample is counted as: the first of these below whose functions it was
 # taken.  Patched, the payload is referred to, and the headers are allocated, in the
-# encoder, which counts as sending; stock's buffers for headers do not.
+# encoder, which counts as sending; stock's buffers for headers do not.  Over lo, what
+# a softirq does is the receiver's work, whoever it interrupts.
 SENDING = "the client sends"
-PARTS = ((SENDING, {"__smb_send_rqst", "smb_transmit_messages",
+PARTS = (("packets arrive, in a softirq", {"handle_softirqs"}),
+         (SENDING, {"__smb_send_rqst", "smb_transmit_messages",
                     "smb_message_alloc_request"}),
          ("the client copies into its page cache", {"netfs_perform_write"}),
          ("the server takes from its socket", {"ksmbd_conn_handler_loop"}),
