@@ -44,6 +44,7 @@ struct encode_env {
 	struct cifs_io_subrequest io;
 	u8			*wire;
 	size_t			len;
+	int			error;		/* of sending */
 	bool			overflow;
 };
 
@@ -779,7 +780,7 @@ static int record_message(struct TCP_Server_Info *server, struct bvecq *chain)
 	}
 	iov_iter_bvec_queue(&iter, ITER_SOURCE, chain, 0, 0, len);
 	env->len += copy_from_iter(env->wire + env->len, len, &iter);
-	return -EIO;
+	return env->error;
 }
 
 /* Where the process is the caller's, it is not masked. */
@@ -886,6 +887,69 @@ static void test_encode(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 100, env->server.credits);
 }
 
+/* Those whose second encoding could find less than the first. */
+static const struct replay_case {
+	const char	*name;		/* of an encode_case */
+} replay_cases[] = {
+	{ "open durable" },
+	{ "open persistent" },
+	{ "open reconnect" },
+	{ "open reconnect persistent" },
+	{ "open posix create" },
+	{ "open owner sid" },
+	{ "open all contexts" },
+	{ "posix mkdir" },
+	{ "close" },
+	{ "query info" },
+	{ "set eof" },
+	{ "ioctl" },
+	{ "query directory" },
+	{ "mkdir" },
+	{ "unlink" },
+	{ "rename" },
+	{ "set path size" },
+	{ "query path posix" },
+	{ "statfs" },
+	{ "query dir first" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(replay, replay_cases, name);
+
+/* When the connection breaks, the same is sent again, and marked for what it is. */
+static void test_replay(struct kunit *test)
+{
+	const struct replay_case *c = test->param_value;
+	struct encode_env *env = test->priv;
+	const struct encode_case *e = encode_cases;
+	size_t len, at, next;
+
+	while (strcmp(e->name, c->name) != 0)
+		KUNIT_ASSERT_TRUE(test, ++e < encode_cases + ARRAY_SIZE(encode_cases));
+	if (e->prepare)
+		e->prepare(env);
+	env->error = -EAGAIN;
+	env->server.retrans = 1;
+	e->send(env);
+
+	KUNIT_ASSERT_GT(test, env->len, SMB_MARKER_LEN);
+	len = SMB_MARKER_LEN + get_unaligned_be32(env->wire);
+	KUNIT_ASSERT_EQ(test, 2 * len, env->len);
+	for (at = SMB_MARKER_LEN; at < len; at += next) {
+		struct smb2_hdr *first = (void *)env->wire + at;
+		struct smb2_hdr *again = (void *)first + len;
+
+		next = le32_to_cpu(first->NextCommand) ?: len - at;
+		KUNIT_ASSERT_LE(test, next, len - at);
+		KUNIT_EXPECT_EQ(test, 0, first->Flags & SMB2_FLAGS_REPLAY_OPERATION);
+		KUNIT_EXPECT_EQ(test, first->Flags | SMB2_FLAGS_REPLAY_OPERATION, again->Flags);
+		KUNIT_EXPECT_EQ(test, first->Command, again->Command);
+		KUNIT_EXPECT_EQ(test, first->NextCommand, again->NextCommand);
+		KUNIT_EXPECT_MEMEQ(test, first + 1, again + 1, next - sizeof(*first));
+	}
+	KUNIT_EXPECT_EQ(test, 0, env->server.in_flight);
+	KUNIT_EXPECT_EQ(test, 100, env->server.credits);
+}
+
 #ifdef CONFIG_CIFS_ALLOW_INSECURE_LEGACY
 static void free_pages_action(void *page)
 {
@@ -976,6 +1040,7 @@ static int encode_test_init(struct kunit *test)
 	spin_lock_init(&tcon->stat_lock);
 	INIT_LIST_HEAD(&tcon->openFileList);
 
+	env->error = -EIO;
 	env->cifs_sb.local_nls = load_nls_default();
 	env->fid.persistent_fid = 0x0102030405060708;
 	env->fid.volatile_fid = 0x1112131415161718;
@@ -1006,6 +1071,7 @@ static void encode_test_exit(struct kunit *test)
 
 static struct kunit_case encode_test_cases[] = {
 	KUNIT_CASE_PARAM(test_encode, encode_gen_params),
+	KUNIT_CASE_PARAM(test_replay, replay_gen_params),
 #ifdef CONFIG_CIFS_ALLOW_INSECURE_LEGACY
 	KUNIT_CASE(test_smb1_sign_since),
 #endif
