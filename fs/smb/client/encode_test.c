@@ -921,6 +921,7 @@ static void test_replay(struct kunit *test)
 	const struct replay_case *c = test->param_value;
 	struct encode_env *env = test->priv;
 	const struct encode_case *e = encode_cases;
+	const __le32 replay = SMB2_FLAGS_REPLAY_OPERATION;
 	size_t len, at, next;
 
 	while (strcmp(e->name, c->name) != 0)
@@ -940,10 +941,12 @@ static void test_replay(struct kunit *test)
 
 		next = le32_to_cpu(first->NextCommand) ?: len - at;
 		KUNIT_ASSERT_LE(test, next, len - at);
-		KUNIT_EXPECT_EQ(test, 0, first->Flags & SMB2_FLAGS_REPLAY_OPERATION);
-		KUNIT_EXPECT_EQ(test, first->Flags | SMB2_FLAGS_REPLAY_OPERATION, again->Flags);
-		KUNIT_EXPECT_EQ(test, first->Command, again->Command);
-		KUNIT_EXPECT_EQ(test, first->NextCommand, again->NextCommand);
+		KUNIT_EXPECT_EQ(test, 0, le32_to_cpu(first->Flags & replay));
+		KUNIT_EXPECT_EQ(test, le32_to_cpu(first->Flags | replay),
+				le32_to_cpu(again->Flags));
+		KUNIT_EXPECT_EQ(test, le16_to_cpu(first->Command), le16_to_cpu(again->Command));
+		KUNIT_EXPECT_EQ(test, le32_to_cpu(first->NextCommand),
+				le32_to_cpu(again->NextCommand));
 		KUNIT_EXPECT_MEMEQ(test, first + 1, again + 1, next - sizeof(*first));
 	}
 	KUNIT_EXPECT_EQ(test, 0, env->server.in_flight);
