@@ -40,6 +40,8 @@ struct TCP_Server_Info;
 /* Room in front of a header, for the marker or its predecessor's padding. */
 #define SMB_MESSAGE_HEADROOM	8
 
+/* layout.c */
+
 struct bvecq *smb_alloc_netmem(struct TCP_Server_Info *server, size_t len);
 struct bvecq *smb_copy_to_netmem(struct TCP_Server_Info *server,
 				 const struct kvec *iov, unsigned int nvec);
@@ -52,13 +54,9 @@ void smb_message_rest(const struct smb_message *msg, size_t hdr_len,
 void smb_hash_message(struct cifs_ses *ses, struct TCP_Server_Info *server,
 		      const struct smb_message *msg);
 int smb_link_messages(struct smb_message *head);
-int smb_transmit_messages(struct TCP_Server_Info *server,
-			  const struct smb_message *head);
 #if IS_ENABLED(CONFIG_KUNIT)
 bool smb_maps_are_costly(const struct sock *sk, const struct bvecq *payload, size_t len);
-int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain);
 #endif
-int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len);
 
 /* seal.c */
 
@@ -75,5 +73,14 @@ int smb3_sg_append(struct sg_table *sgt, unsigned int max, const struct bvecq *b
 bool smb3_seal_rereads(const struct TCP_Server_Info *server);
 struct bvecq *smb3_seal(struct TCP_Server_Info *server, struct bvecq *plain,
 			__le64 ses_id);
+
+/* transmit.c */
+
+int smb_transmit_messages(struct TCP_Server_Info *server,
+			  const struct smb_message *head);
+int smb_transmit_buf(struct TCP_Server_Info *server, const void *buf, size_t len);
+#if IS_ENABLED(CONFIG_KUNIT)
+int smb_transmit(struct TCP_Server_Info *server, struct bvecq *chain);
+#endif
 
 #endif /* _SMB_TRANSMIT_H */
