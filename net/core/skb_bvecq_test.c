@@ -299,6 +299,21 @@ static struct sk_buff *op_receive_alone(struct kunit *test, struct sk_buff *skb)
 	return NULL;
 }
 
+/* As what waits for a reader in user space. */
+static struct sk_buff *op_zerocopy(struct kunit *test, struct sk_buff *skb)
+{
+	struct sk_buff *to = alloc_skb(256, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, to);
+	KUNIT_EXPECT_TRUE(test, pskb_may_pull(skb, 100));
+	KUNIT_EXPECT_EQ(test, 0, skb_zerocopy(to, skb, skb->len, skb_zerocopy_headlen(skb)));
+	KUNIT_EXPECT_EQ(test, skb->len, to->len);
+	KUNIT_EXPECT_NULL(test, skb_zcopy(to));
+	KUNIT_EXPECT_TRUE(test, skb_has_shared_frag(to));
+	KUNIT_EXPECT_TRUE(test, skb_zcopy_managed(skb));
+	return to;
+}
+
 static struct sk_buff *op_append(struct kunit *test, struct sk_buff *skb)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -314,6 +329,7 @@ static const struct packet_case {
 	struct sk_buff	*(*op)(struct kunit *test, struct sk_buff *skb);
 	bool		no_refs;	/* the pages get none */
 	bool		lets_go;	/* no packet holds the ubuf afterwards */
+	bool		detaches;	/* what is made of it does not */
 } packet_cases[] = {
 	{ "nothing",		op_nothing,		.no_refs = true },
 	{ "clone",		op_clone,		.no_refs = true },
@@ -326,8 +342,9 @@ static const struct packet_case {
 	{ "copy",		op_copy },
 	{ "pull",		op_pull,		.no_refs = true },
 	{ "linearize",		op_linearize,		.no_refs = true, .lets_go = true },
-	{ "receive",		op_receive },
+	{ "receive",		op_receive,		.detaches = true },
 	{ "receive alone",	op_receive_alone,	.lets_go = true },
+	{ "zerocopy",		op_zerocopy,		.detaches = true },
 	{ "append",		op_append },
 };
 
@@ -362,13 +379,49 @@ static void test_packet(struct kunit *test)
 		} else {
 			expect_content(test, more, at);
 		}
-		if (c->op != op_receive)
-			KUNIT_EXPECT_EQ(test, 0, m->told);
+		KUNIT_EXPECT_EQ(test, c->detaches ? m->nr : 0, m->told);
 		skb_mark_not_on_list(more);
 		kfree_skb(more);
 	}
 	KUNIT_EXPECT_EQ(test, m->nr, m->told);
 	KUNIT_EXPECT_EQ(test, refs, message_refs(m));
+}
+
+struct handler {
+	struct packet_type	type;
+	struct sk_buff		*skb;
+};
+
+static int handler_rcv(struct sk_buff *skb, struct net_device *dev,
+		       struct packet_type *type, struct net_device *orig_dev)
+{
+	container_of(type, struct handler, type)->skb = skb;
+	return NET_RX_SUCCESS;
+}
+
+/* Who alone handles a protocol may keep its packets for as long as he likes. */
+static void test_handler(struct kunit *test)
+{
+	struct handler handler = {
+		.type = { .type = htons(ETH_P_802_EX1), .func = handler_rcv },
+	};
+	struct message *m = message_new(test, 40000, 4000, BVECQ_MEM_PAGE);
+	struct sk_buff *skb = packet(test, m);
+
+	dev_add_pack(&handler.type);
+	skb->dev = init_net.loopback_dev;
+	skb->protocol = htons(ETH_P_802_EX1);
+	skb_reset_mac_header(skb);
+	local_bh_disable();
+	KUNIT_EXPECT_EQ(test, NET_RX_SUCCESS, netif_receive_skb(skb));
+	local_bh_enable();
+	dev_remove_pack(&handler.type);
+
+	KUNIT_ASSERT_PTR_EQ(test, skb, handler.skb);
+	KUNIT_EXPECT_EQ(test, m->nr, m->told);
+	expect_content(test, skb, 0);
+	kfree_skb(skb);
+	expect_done(m, false);
 }
 
 /* A packet takes what it has frags for, and merges what continues the last one. */
@@ -1665,6 +1718,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_refuse_accepted),
 	KUNIT_CASE_PARAM(test_refuse_iter, takes_gen_params),
 	KUNIT_CASE_PARAM(test_packet, packet_gen_params),
+	KUNIT_CASE(test_handler),
 	KUNIT_CASE(test_packet_full),
 	KUNIT_CASE(test_packet_pages),
 	KUNIT_CASE(test_packet_refs),

@@ -236,7 +236,9 @@ EXPORT_SYMBOL_IF_KUNIT(smb_message_cancel);
  * @msg: The message, on which the caller has a reference of its own
  *
  * Context: Process context; takes the server's mid_queue_lock.
- * Return: False if somebody else has taken it and will complete it.
+ * Return: False if somebody else has taken it and will complete it; or if it stays
+ * queued, since its response is being received, and whoever does so or ends the
+ * connection will complete it.
  */
 bool smb_message_dequeue(struct smb_message *msg)
 {
@@ -244,13 +246,50 @@ bool smb_message_dequeue(struct smb_message *msg)
 	bool queued;
 
 	spin_lock(&server->mid_queue_lock);
-	queued = smb_message_unqueue(msg);
+	queued = !msg->receiving && smb_message_unqueue(msg);
 	spin_unlock(&server->mid_queue_lock);
 	if (queued)
 		smb_message_put(msg);
 	return queued;
 }
 EXPORT_SYMBOL_IF_KUNIT(smb_message_dequeue);
+
+/**
+ * smb_message_begin_receive - Begin to receive the response to a message
+ * @msg: The message, queued
+ *
+ * A server that answers what was not sent yet must not have a sender that fails take
+ * the message back, and what the response is read into.
+ *
+ * Context: The demultiplex thread, with the server's mid_queue_lock held.  The caller
+ * gets a reference, for smb_message_end_receive().
+ */
+void smb_message_begin_receive(struct smb_message *msg)
+{
+	lockdep_assert_held(&msg->server->mid_queue_lock);
+	smb_message_get(msg);
+	msg->receiving = true;
+}
+EXPORT_SYMBOL_IF_KUNIT(smb_message_begin_receive);
+
+/**
+ * smb_message_end_receive - Be done with a PDU for a message
+ * @msg: The message; the caller's reference is put
+ *
+ * If it is still queued, there is more to come.
+ *
+ * Context: The demultiplex thread; takes the server's mid_queue_lock.
+ */
+void smb_message_end_receive(struct smb_message *msg)
+{
+	struct TCP_Server_Info *server = msg->server;
+
+	spin_lock(&server->mid_queue_lock);
+	msg->receiving = false;
+	spin_unlock(&server->mid_queue_lock);
+	smb_message_put(msg);
+}
+EXPORT_SYMBOL_IF_KUNIT(smb_message_end_receive);
 
 /**
  * smb_message_take_all - Take all messages from the queue

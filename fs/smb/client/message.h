@@ -55,6 +55,7 @@ enum smb_message_trace {
  * @related: It works on the session, tree and file of its predecessor
  * @unstable: Payload is referred to that its owner may write to at any time
  * @queued: It is in pending_mid_q; protected by the server's mid_queue_lock
+ * @receiving: Its response is being received; protected likewise
  * @wait_cancelled: Nobody waits any more
  * @large_buf: @resp_buf is from the pool of large buffers
  * @multi_rsp: SMB1: the response comes in several PDUs
@@ -103,6 +104,7 @@ struct smb_message {
 	bool			related;
 	bool			unstable;
 	bool			queued;
+	bool			receiving;
 	bool			wait_cancelled;
 	bool			large_buf;
 	bool			multi_rsp;
@@ -138,6 +140,8 @@ void smb_message_queue(struct smb_message *msg);
 void smb_message_note_sent(struct smb_message *msg);
 void smb_message_cancel(struct smb_message *msg);
 bool smb_message_dequeue(struct smb_message *msg);
+void smb_message_begin_receive(struct smb_message *msg);
+void smb_message_end_receive(struct smb_message *msg);
 void smb_message_take_all(struct TCP_Server_Info *server, struct list_head *list,
 			  int state);
 void smb_message_finish_all(struct list_head *list, int state, int rc);

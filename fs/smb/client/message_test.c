@@ -114,13 +114,48 @@ static void test_dequeue(struct kunit *test)
 	smb_message_put(msg);
 }
 
+static void begin_receive(struct smb_message *msg)
+{
+	spin_lock(&msg->server->mid_queue_lock);
+	smb_message_begin_receive(msg);
+	spin_unlock(&msg->server->mid_queue_lock);
+}
+
 /* What the demultiplex thread does with a response. */
 static void receive(struct fixture *f, struct smb_message *msg, bool malformed)
 {
-	smb_message_get(msg);
+	begin_receive(msg);
 	msg->resp_buf = cifs_small_buf_get();
 	smb_message_received(msg, malformed);
 	smb_message_complete(msg);
+	smb_message_end_receive(msg);
+}
+
+/* A sender that fails leaves a message whose response is coming to who receives it. */
+static void test_receiving(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct smb_message *msg = new_message(f, 1, MID_REQUEST_SUBMITTED);
+
+	smb_message_queue(msg);
+	begin_receive(msg);
+	KUNIT_EXPECT_FALSE(test, smb_message_dequeue(msg));
+	KUNIT_EXPECT_TRUE(test, msg->queued);
+	smb_message_received(msg, false);
+	smb_message_complete(msg);
+	smb_message_end_receive(msg);
+	KUNIT_EXPECT_EQ(test, 1, f->nr_completed);
+	KUNIT_EXPECT_EQ(test, 1, refcount_read(&msg->ref));
+	smb_message_put(msg);
+
+	/* An interim response is not the end. */
+	msg = new_message(f, 2, MID_REQUEST_SUBMITTED);
+	smb_message_queue(msg);
+	begin_receive(msg);
+	smb_message_end_receive(msg);
+	KUNIT_EXPECT_TRUE(test, msg->queued);
+	KUNIT_EXPECT_TRUE(test, smb_message_dequeue(msg));
+	KUNIT_EXPECT_EQ(test, 1, f->nr_completed);
 	smb_message_put(msg);
 }
 
@@ -406,6 +441,7 @@ static void test_race(struct kunit *test)
 static struct kunit_case message_cases[] = {
 	KUNIT_CASE(test_alloc),
 	KUNIT_CASE(test_dequeue),
+	KUNIT_CASE(test_receiving),
 	KUNIT_CASE(test_received),
 	KUNIT_CASE(test_finish_all),
 	KUNIT_CASE(test_cancel),

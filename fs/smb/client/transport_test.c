@@ -495,29 +495,35 @@ static void test_sealed(struct kunit *test)
 				    atomic_read(&small_buf_alloc_count));
 }
 
+/* Submit a read, and have a response to it that fits into no buffer. */
+static void read_big(struct transport_env *env, unsigned int i)
+{
+	struct TCP_Server_Info *server = &env->server;
+	size_t data_len = CIFSMaxBufSize + MAX_HEADER_SIZE(server);
+	size_t len = server->vals->read_rsp_size + data_len;
+	struct smb2_read_rsp *rsp = new_wire(env->test, len);
+
+	fill_response((struct smb2_echo_rsp *)rsp, i, 1);
+	rsp->hdr.Command = SMB2_READ;
+	rsp->StructureSize = cpu_to_le16(17);
+	rsp->DataOffset = server->vals->read_rsp_size;
+	rsp->DataLength = cpu_to_le32(data_len);
+	submit(env, i, SMB2_READ_HE);
+	smb_message_queue(env->msg[i]);
+	put_on_wire(env->test, env, rsp, len);
+	server->in_flight = OTHERS;
+}
+
 /* A response that fits into no buffer, to a read that has a buffer alone, fails. */
 static void test_sealed_big(struct kunit *test)
 {
 	struct transport_env *env = test->priv;
 	struct TCP_Server_Info *server = &env->server;
 	int bufs = atomic_read(&buf_alloc_count) + atomic_read(&small_buf_alloc_count);
-	size_t data_len = CIFSMaxBufSize + MAX_HEADER_SIZE(server);
 
 	for (int offloaded = 0; offloaded < 2; offloaded++) {
-		size_t len = server->vals->read_rsp_size + data_len;
-		struct smb2_read_rsp *rsp = new_wire(test, len);
-
-		fill_response((struct smb2_echo_rsp *)rsp, offloaded, 1);
-		rsp->hdr.Command = SMB2_READ;
-		rsp->StructureSize = cpu_to_le16(17);
-		rsp->DataOffset = server->vals->read_rsp_size;
-		rsp->DataLength = cpu_to_le32(data_len);
-		submit(env, offloaded, SMB2_READ_HE);
-		smb_message_queue(env->msg[offloaded]);
-		put_on_wire(test, env, rsp, len);
-
+		read_big(env, offloaded);
 		server->min_offload = offloaded;
-		server->in_flight = OTHERS;
 		KUNIT_EXPECT_EQ(test, offloaded ? -1 : 0, receive_sealed(env));
 		flush_workqueue(decrypt_wq);
 		KUNIT_EXPECT_EQ(test, offloaded + 1, env->nr_completed);
@@ -528,6 +534,62 @@ static void test_sealed_big(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, bufs, atomic_read(&buf_alloc_count) +
 				    atomic_read(&small_buf_alloc_count));
+}
+
+struct again_case {
+	const char	*name;
+	enum statusEnum	status;
+	bool		reconnected;
+};
+
+static const struct again_case again_cases[] = {
+	{ "good",		CifsGood },
+	{ "to be reconnected",	CifsNeedReconnect },
+	{ "to be negotiated",	CifsNeedNegotiate },
+	{ "reconnected",	CifsGood, .reconnected = true },
+	{ "shut down",		CifsExiting },
+};
+
+KUNIT_ARRAY_PARAM_DESC(again, again_cases, name);
+
+/* It happens to the connection while the response is decrypted. */
+static bool say_pending(char *buf, struct TCP_Server_Info *server)
+{
+	struct transport_env *env = container_of(server, struct transport_env, server);
+	const struct again_case *c = env->test->param_value;
+
+	server->tcpStatus = c->status;
+	server->reconnect_instance += c->reconnected;
+	/* The test's, the message's and the worker's */
+	KUNIT_EXPECT_EQ(env->test, 3, refcount_read(&server->obj_refs));
+	return true;
+}
+
+/* What waits for another response is queued again if that can still come. */
+static void test_sealed_again(struct kunit *test)
+{
+	const struct again_case *c = test->param_value;
+	bool queued = c->status == CifsGood && !c->reconnected;
+	struct transport_env *env = test->priv;
+	struct TCP_Server_Info *server = &env->server;
+	struct smb_version_operations ops = *server->ops;
+	struct cifs_io_subrequest *rdata = kunit_kzalloc(test, sizeof(*rdata), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, rdata);
+	ops.is_status_pending = say_pending;
+	server->ops = &ops;
+	server->tcpStatus = CifsGood;
+	server->min_offload = 1;
+	read_big(env, 0);
+	env->msg[0]->subreq = rdata;
+	KUNIT_EXPECT_EQ(test, -1, receive_sealed(env));
+	flush_workqueue(decrypt_wq);
+	KUNIT_EXPECT_EQ(test, queued, env->msg[0]->queued);
+	KUNIT_EXPECT_EQ(test, !queued, env->nr_completed);
+	KUNIT_EXPECT_EQ(test, queued ? MID_REQUEST_SUBMITTED : MID_RETRY_NEEDED,
+			env->msg[0]->state);
+	smb_message_dequeue(env->msg[0]);
+	smb_message_put(env->msg[0]);
 }
 
 static int transport_test_init(struct kunit *test)
@@ -573,6 +635,7 @@ static struct kunit_case transport_test_cases[] = {
 	KUNIT_CASE(test_mtu_credits),
 	KUNIT_CASE_PARAM(test_sealed, sealed_gen_params),
 	KUNIT_CASE(test_sealed_big),
+	KUNIT_CASE_PARAM(test_sealed_again, again_gen_params),
 	{}
 };
 
