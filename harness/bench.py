@@ -434,7 +434,7 @@ def alloc(path, images):
 # What MSG_ZEROCOPY was merged with is 2.35 times copying.
 SPLICE_GOAL = 2.3
 # What harness/in-guest/splice counts page references of.
-REFS_OF = ("splice0-splice1", 1 << 20, "discard")
+REFS_OF = ("splice0-splice1", 1 << 20, 64 << 20, "discard")
 
 
 def taken(stack):
@@ -464,23 +464,27 @@ def splice(path, images):
         times = {}
         for line in re.findall(r" bench: (.*)$", console, re.M):
             found = dict(field.split("=") for field in line.split())
-            key = (found["devices"], int(found["bytes"]), found["receiver"])
+            key = (found["devices"], int(found["bytes"]),
+                   int(found["file"]), found["receiver"])
             way = times.setdefault(key, {}).setdefault(found["way"], [])
             way.append((int(found["ns"]), int(found["sender_ns"])))
-        if len(times) != 8:
-            die(f"{path}/{guest}: {len(times)} cases, not 8")
-        for (devices, size, receiver), ways in times.items():
+        if len(times) != 16:
+            die(f"{path}/{guest}: {len(times)} cases, not 16")
+        for key, ways in times.items():
+            devices, size, file, receiver = key
             row = {"guest": guest, "devices": devices, "bytes": size,
+                   "source": "file" if file > size else "message",
                    "receiver": receiver}
             for way, found in ways.items():
-                ns, sender = (statistics.median(v) for v in zip(*found))
-                row[way] = mib * 1048.576e6 / ns
-                row[way + "_us"] = sender / 1e3 / mib
+                ns, sender = zip(*found)
+                row[way] = mib * 1048.576e6 / statistics.median(ns)
+                # a mean, as UML counts this by ticks
+                row[way + "_us"] = statistics.fmean(sender) / 1e3 / mib
             row["of_copy"] = row["bvecq"] / row["copy"]
             row["of_splice"] = row["bvecq"] / row["splice"]
-            row["refs"] = refs if (devices, size, receiver) == REFS_OF else {}
+            row["refs"] = refs if key == REFS_OF else {}
             rows.append(row)
-            where = f"{guest}-{devices}-{size >> 10}k-{receiver}"
+            where = f"{guest}-{devices}-{size >> 10}k-{row['source']}-{receiver}"
             if receiver == "discard":
                 goals.append(goal(where + "-of-copy", row["of_copy"], "ratio",
                                   ">=", SPLICE_GOAL))

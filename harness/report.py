@@ -150,11 +150,12 @@ def alloc_text(d):
 
 
 def splice_text(d):
-    table = [("", "devices", "bytes", "receiver", "copy", "splice", "bvecq",
+    table = [("", "devices", "bytes", "of a", "receiver", "copy", "splice", "bvecq",
               "of copy", "of splice", "sender us/MiB: copy", "splice",
               "bvecq", "page refs/MiB: copy", "splice", "bvecq")]
     for r in d["rows"]:
-        table.append((r["guest"], r["devices"], f"{r['bytes']}", r["receiver"],
+        table.append((r["guest"], r["devices"], f"{r['bytes']}", r["source"],
+                      r["receiver"],
                       *(bench.number(r[k]) for k in ("copy", "splice", "bvecq")),
                       f"{r['of_copy']:.2f}", f"{r['of_splice']:.2f}",
                       *(bench.number(r[k + "_us"])
@@ -162,7 +163,7 @@ def splice_text(d):
                       *(bench.number(r["refs"][k]) if r["refs"] else ""
                         for k in ("copy", "splice", "bvecq"))))
     return "\n".join(("A kernel sender over TCP, MB/s, medians",
-                      columns(table, {2, *range(4, 15)})))
+                      columns(table, {2, *range(5, 16)})))
 
 
 def iommu_text(d):

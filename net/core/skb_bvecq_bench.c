@@ -4,14 +4,17 @@
  * references: a kernel sender and a receiver, TCP, over the loopback device
  * or between two network namespaces.
  *
- *	echo "DEVICE DEVICE BYTES read|discard MIB [WAY]" >
+ *	echo "DEVICE DEVICE BYTES FILE read|discard MIB [WAY]" >
  *		/sys/module/skb_bvecq_bench/parameters/run
  *
  * sends MIB in messages of so many bytes from the first device's address to the
- * second's, wherever they are, in each of the three ways, or in one, and prints a line
+ * second's, wherever they are, in each of the three ways, or in one. They are taken in
+ * turn from FILE bytes of memory: where that is larger than the caches, as of a file,
+ * copying has to fetch it; where it is one message, it is copied out of a cache. Prints
+ * a line
  *
- *	bench: way=copy|splice|bvecq bytes=BYTES receiver=read|discard devices=NAMES \
- *		ns=TIME sender_ns=CPU
+ *	bench: way=copy|splice|bvecq bytes=BYTES file=FILE receiver=read|discard \
+ *		devices=NAMES ns=TIME sender_ns=CPU
  *
  * for each: the time that passed, and the CPU time of the sender.
  */
@@ -33,7 +36,7 @@
 #include <net/tcp.h>
 
 #define FOLIO_BYTES	SZ_32K
-#define MAX_FOLIOS	(SZ_1M / FOLIO_BYTES)
+#define MAX_FOLIOS	(SZ_64M / FOLIO_BYTES)
 
 struct end {
 	char		name[IFNAMSIZ];
@@ -45,13 +48,12 @@ struct end {
 struct bench {
 	struct end		from, to;
 	size_t			bytes;
+	size_t			file;
 	unsigned int		mib;
 	bool			discard;
-	unsigned int		nr_folios;
+	struct completion	received;
 	struct folio		*folios[MAX_FOLIOS];
 	struct bio_vec		bv[MAX_FOLIOS];
-	struct completion	received;
-	u64			sender_ns;
 };
 
 /* Find the device, in whichever namespace it is, and hold that. */
@@ -139,33 +141,34 @@ static int send_all(struct bench *b, struct msghdr *msg)
 	return 0;
 }
 
-static int send_copy(struct bench *b)
+static int send_copy(struct bench *b, struct bio_vec *bv)
 {
 	struct msghdr msg = {};
 
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, b->bv, b->nr_folios, b->bytes);
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bv, b->bytes / FOLIO_BYTES, b->bytes);
 	return send_all(b, &msg);
 }
 
-static int send_splice(struct bench *b)
+static int send_splice(struct bench *b, struct bio_vec *bv)
 {
 	struct msghdr msg = { .msg_flags = MSG_SPLICE_PAGES };
 
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, b->bv, b->nr_folios, b->bytes);
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bv, b->bytes / FOLIO_BYTES, b->bytes);
 	return send_all(b, &msg);
 }
 
 /* As any sender, this makes a queue for each message. */
-static int send_bvecq(struct bench *b)
+static int send_bvecq(struct bench *b, struct bio_vec *bv)
 {
-	struct bvecq *bq = bvecq_alloc(b->nr_folios, BVECQ_MEM_BORROWED, GFP_KERNEL);
+	unsigned int nr = b->bytes / FOLIO_BYTES;
+	struct bvecq *bq = bvecq_alloc(nr, BVECQ_MEM_BORROWED, GFP_KERNEL);
 	struct msghdr msg = {};
 	int err = -ENOMEM;
 
 	if (!bq)
 		return err;
-	for (unsigned int i = 0; i < b->nr_folios; i++)
-		if (bvecq_append_bv(bq, &b->bv[i]))
+	for (unsigned int i = 0; i < nr; i++)
+		if (bvecq_append_bv(bq, &bv[i]))
 			goto out;
 	err = bvecq_sendmsg_begin(&msg, bq, b->bytes, false);
 	if (err)
@@ -179,7 +182,7 @@ out:
 
 static const struct {
 	const char	*name;
-	int		(*send)(struct bench *b);
+	int		(*send)(struct bench *b, struct bio_vec *bv);
 } ways[] = {
 	{ "copy",	send_copy },
 	{ "splice",	send_splice },
@@ -188,6 +191,7 @@ static const struct {
 
 static int run_way(struct bench *b, unsigned int way)
 {
+	size_t size = (size_t)b->mib << 20;
 	struct task_struct *task;
 	u64 t0, cpu0;
 	int err;
@@ -204,15 +208,15 @@ static int run_way(struct bench *b, unsigned int way)
 
 	t0 = ktime_get_ns();
 	cpu0 = task_sched_runtime(current);
-	for (size_t left = (size_t)b->mib << 20; left && !err; left -= b->bytes)
-		err = ways[way].send(b);
+	for (size_t at = 0; at < size && !err; at += b->bytes)
+		err = ways[way].send(b, &b->bv[at % b->file / FOLIO_BYTES]);
 	cpu0 = task_sched_runtime(current) - cpu0;
 	if (err)
 		kernel_sock_shutdown(b->from.sock, SHUT_RDWR);
 	wait_for_completion(&b->received);
 	if (!err)
-		pr_info("bench: way=%s bytes=%zu receiver=%s devices=%s-%s ns=%llu sender_ns=%llu\n",
-			ways[way].name, b->bytes, b->discard ? "discard" : "read",
+		pr_info("bench: way=%s bytes=%zu file=%zu receiver=%s devices=%s-%s ns=%llu sender_ns=%llu\n",
+			ways[way].name, b->bytes, b->file, b->discard ? "discard" : "read",
 			b->from.name, b->to.name, ktime_get_ns() - t0, cpu0);
 out:
 	if (b->to.sock)
@@ -226,11 +230,12 @@ out:
 
 static int run(struct bench *b, const char *chosen)
 {
+	unsigned int nr = b->file / FOLIO_BYTES;
 	int err = find_end(&b->from);
 
 	if (!err)
 		err = find_end(&b->to);
-	for (unsigned int i = 0; i < b->nr_folios && !err; i++) {
+	for (unsigned int i = 0; i < nr && !err; i++) {
 		b->folios[i] = folio_alloc(GFP_KERNEL, get_order(FOLIO_BYTES));
 		if (!b->folios[i])
 			err = -ENOMEM;
@@ -240,7 +245,7 @@ static int run(struct bench *b, const char *chosen)
 	for (unsigned int way = 0; way < ARRAY_SIZE(ways) && !err; way++)
 		if (!*chosen || !strcmp(chosen, ways[way].name))
 			err = run_way(b, way);
-	for (unsigned int i = 0; i < b->nr_folios && b->folios[i]; i++)
+	for (unsigned int i = 0; i < nr && b->folios[i]; i++)
 		folio_put(b->folios[i]);
 	if (b->from.net)
 		put_net(b->from.net);
@@ -251,29 +256,29 @@ static int run(struct bench *b, const char *chosen)
 
 static int run_set(const char *val, const struct kernel_param *kp)
 {
-	struct bench *b = kzalloc_obj(*b);
+	struct bench *b = kvzalloc_obj(*b);
 	char receiver[8], way[8] = "";
 	int err = -EINVAL;
 
 	if (!b)
 		return -ENOMEM;
-	if (sscanf(val, "%15s %15s %zu %7s %u %7s", b->from.name, b->to.name, &b->bytes,
-		   receiver, &b->mib, way) >= 5 &&
-	    b->bytes && b->bytes <= SZ_1M && !(b->bytes % FOLIO_BYTES) &&
+	if (sscanf(val, "%15s %15s %zu %zu %7s %u %7s", b->from.name, b->to.name, &b->bytes,
+		   &b->file, receiver, &b->mib, way) >= 6 &&
+	    b->bytes && !(b->bytes % FOLIO_BYTES) &&
+	    b->file && b->file <= SZ_64M && !(b->file % b->bytes) &&
 	    b->mib && !(((size_t)b->mib << 20) % b->bytes)) {
-		b->nr_folios = b->bytes / FOLIO_BYTES;
 		b->discard = !strcmp(receiver, "discard");
 		if (b->discard || !strcmp(receiver, "read"))
 			err = run(b, way);
 	}
-	kfree(b);
+	kvfree(b);
 	return err;
 }
 
 static const struct kernel_param_ops run_ops = { .set = run_set };
 
 module_param_cb(run, &run_ops, NULL, 0200);
-MODULE_PARM_DESC(run, "send: DEVICE DEVICE BYTES read|discard MIB [WAY]");
+MODULE_PARM_DESC(run, "send: DEVICE DEVICE BYTES FILE read|discard MIB [WAY]");
 
 MODULE_DESCRIPTION("Benchmark of sending a bvecq");
 MODULE_LICENSE("GPL");
