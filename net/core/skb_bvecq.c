@@ -60,19 +60,24 @@ static bool bvecq_pages_ok(const struct bvecq *bq, size_t len)
 		for (unsigned int i = 0; i < bvecq_nr_slots(bq) && len; i++) {
 			const struct bio_vec *bv = &bq->bv[i];
 			struct page *page = bv->bv_page + (bv->bv_offset >> PAGE_SHIFT);
-			size_t part = min_t(size_t, bv->bv_len, len), done = 0;
+			size_t part = min_t(size_t, bv->bv_len, len);
+			size_t end = offset_in_page(bv->bv_offset) + part;
 
 			len -= part;
-			while (done < part) {
+			if (part && !sendpage_ok(page))
+				return false;
+			/* The other folios, if there are any. */
+			while (end > PAGE_SIZE) {
 				struct folio *folio = page_folio(page);
-				size_t offset = folio_page_idx(folio, page) * PAGE_SIZE +
-						(done ? 0 : offset_in_page(bv->bv_offset));
-				size_t step = folio_size(folio) - offset;
+				size_t step = folio_size(folio) -
+					      folio_page_idx(folio, page) * PAGE_SIZE;
 
+				if (end <= step)
+					break;
+				end -= step;
+				page = folio_page(folio, 0) + folio_nr_pages(folio);
 				if (!sendpage_ok(page))
 					return false;
-				done += step;
-				page = folio_page(folio, 0) + folio_nr_pages(folio);
 			}
 		}
 	}
@@ -198,44 +203,43 @@ ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
 				 MAX_SKB_FRAGS);
 	struct skb_shared_info *shinfo = skb_shinfo(skb);
 	struct iov_iter *iter = &msg->msg_iter;
+	struct bvecq_pos pos = { iter->bvecq, iter->bvecq_slot, iter->iov_offset };
 	struct bvecq *bq = ubuf_bvecq(msg->msg_ubuf);
 	ssize_t spliced = 0, ret = -EMSGSIZE;
-	struct bvecq_pos pos;
 
 	maxsize = min(maxsize, iov_iter_count(iter));
 	while (spliced < maxsize) {
-		const struct bio_vec *bv;
-		struct page *page, *base;
-		struct folio *folio;
-		skb_frag_t *last;
+		const struct bio_vec *bv = bvecq_pos_bv(&pos);
 		size_t offset, part;
+		struct page *base;
+		skb_frag_t *last;
 
-		pos = (struct bvecq_pos){ iter->bvecq, iter->bvecq_slot, iter->iov_offset };
-		bv = bvecq_pos_bv(&pos);
 		if (WARN_ON_ONCE(!bv)) {
 			ret = -EIO;
 			break;
 		}
-		/* The segment that is left behind may be gone then. */
-		iter->bvecq = pos.bq;
-		iter->bvecq_slot = pos.slot;
-		iter->iov_offset = pos.offset;
-		bq = bvecq_tx_move(bq, pos.bq, false);
+		if (pos.bq != bq)
+			bq = bvecq_tx_move(bq, pos.bq, false);
 		if (!spliced && !skb_can_manage(skb, &bq->ubuf))
 			break;
 
-		/* A frag lies in one folio, lest one reference not hold it all. */
+		base = bv->bv_page;
 		offset = bv->bv_offset + pos.offset;
-		page = bv->bv_page + (offset >> PAGE_SHIFT);
-		folio = page_folio(page);
-		offset = folio_page_idx(folio, page) * PAGE_SIZE + offset_in_page(offset);
-		part = min3(bv->bv_len - pos.offset, maxsize - spliced,
-			    folio_size(folio) - offset);
-		base = folio_page(folio, 0);
-		/* Some are longer than a frag can tell. */
-		if (offset > UINT_MAX - part) {
-			base = page;
-			offset = offset_in_page(offset);
+		part = min(bv->bv_len - pos.offset, maxsize - spliced);
+		/* A frag lies in one folio, lest one reference not hold it all. */
+		if (offset + part > PAGE_SIZE) {
+			struct page *page = base + (offset >> PAGE_SHIFT);
+			struct folio *folio = page_folio(page);
+
+			base = folio_page(folio, 0);
+			offset = folio_page_idx(folio, page) * PAGE_SIZE +
+				 offset_in_page(offset);
+			part = min(part, folio_size(folio) - offset);
+			/* Some are longer than a frag can tell. */
+			if (offset > UINT_MAX - part) {
+				base = page;
+				offset = offset_in_page(offset);
+			}
 		}
 
 		last = shinfo->nr_frags ? &shinfo->frags[shinfo->nr_frags - 1] : NULL;
@@ -252,10 +256,15 @@ ssize_t skb_splice_bvecq(struct sk_buff *skb, struct msghdr *msg,
 			shinfo->flags |= SKBFL_MANAGED_FRAG_REFS;
 			trace_skb_bvecq_attach(skb, &bq->ubuf);
 		}
-		iov_iter_advance(iter, part);
+		pos.offset += part;
 		spliced += part;
 	}
 
+	/* The segments that are left behind may be gone. */
+	iter->bvecq = pos.bq;
+	iter->bvecq_slot = pos.slot;
+	iter->iov_offset = pos.offset;
+	iter->count -= spliced;
 	msg->msg_ubuf = &bq->ubuf;
 	skb_len_add(skb, spliced);
 	if (skb->ip_summed == CHECKSUM_NONE && spliced) {
