@@ -159,7 +159,7 @@ static int smb3_encrypt(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 	aead_request_set_tfm(req, tfm);
 	rc = smb3_run_aead(server, req, tr_hdr, iv, src.sgl, dst.sgl, len, true);
 out:
-	kfree_sensitive(creq);
+	smb3_aead_req_free(creq, src.sgl);
 	return rc;
 }
 

@@ -536,6 +536,71 @@ static void test_sealed_big(struct kunit *test)
 				    atomic_read(&small_buf_alloc_count));
 }
 
+struct read_case {
+	const char	*name;
+	unsigned int	len;		/* that the response has */
+	unsigned int	room;		/* that there is for it */
+	int		result;
+};
+
+static const struct read_case read_cases[] = {
+	{ "some",		100, 200 },
+	{ "none",		0, 200 },
+	{ "none, and no room",	0, 0 },
+	{ "no room",		100, 0, -EIO },
+};
+
+KUNIT_ARRAY_PARAM_DESC(read, read_cases, name);
+
+/* A read is over when its response is there, whatever it holds. */
+static void test_sealed_read(struct kunit *test)
+{
+	const struct read_case *c = test->param_value;
+	struct transport_env *env = test->priv;
+	struct TCP_Server_Info *server = &env->server;
+	size_t len = server->vals->read_rsp_size + c->len;
+	struct smb2_read_rsp *rsp = new_wire(test, len + 1);
+	struct cifs_io_subrequest *rdata;
+	struct kvec room;
+
+	rdata = kunit_kzalloc(test, sizeof(*rdata), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, rdata);
+	room.iov_len = c->room;
+	room.iov_base = kunit_kzalloc(test, c->room + 1, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, room.iov_base);
+	iov_iter_kvec(&rdata->subreq.io_iter, ITER_DEST, &room, 1, c->room);
+
+	fill_response((struct smb2_echo_rsp *)rsp, 0, 1);
+	rsp->hdr.Command = SMB2_READ;
+	rsp->StructureSize = cpu_to_le16(17);
+	rsp->DataOffset = server->vals->read_rsp_size;
+	rsp->DataLength = cpu_to_le32(c->len);
+	memset((u8 *)rsp + rsp->DataOffset, 'r', c->len);
+	submit(env, 0, SMB2_READ_HE);
+	env->msg[0]->subreq = rdata;
+	env->msg[0]->handle = smb3_handle_read_data;
+	smb_message_queue(env->msg[0]);
+	/* As if it were not empty, [MS-SMB2] section 2.2.20. */
+	put_on_wire(test, env, rsp, len + !c->len);
+
+	KUNIT_EXPECT_EQ(test, 0, receive_sealed(env));
+	KUNIT_EXPECT_EQ(test, 1, env->nr_completed);
+	KUNIT_EXPECT_EQ(test, c->result ? MID_RESPONSE_MALFORMED : MID_RESPONSE_RECEIVED,
+			env->msg[0]->state);
+	KUNIT_EXPECT_EQ(test, c->result, rdata->result);
+	KUNIT_EXPECT_EQ(test, c->result ? 0 : c->len, rdata->got_bytes);
+	KUNIT_EXPECT_EQ(test, rdata->got_bytes,
+			strnlen(room.iov_base, c->room));
+
+	if (!env->nr_completed) {
+		LIST_HEAD(list);
+
+		smb_message_take_all(server, &list, MID_RETRY_NEEDED);
+		smb_message_finish_all(&list, 0, 0);
+	}
+	smb_message_put(env->msg[0]);
+}
+
 struct again_case {
 	const char	*name;
 	enum statusEnum	status;
@@ -635,6 +700,7 @@ static struct kunit_case transport_test_cases[] = {
 	KUNIT_CASE(test_mtu_credits),
 	KUNIT_CASE_PARAM(test_sealed, sealed_gen_params),
 	KUNIT_CASE(test_sealed_big),
+	KUNIT_CASE_PARAM(test_sealed_read, read_gen_params),
 	KUNIT_CASE_PARAM(test_sealed_again, again_gen_params),
 	{}
 };

@@ -61,7 +61,7 @@ int smb3_unseal(struct TCP_Server_Info *server, struct crypto_aead *tfm,
 	rc = smb3_run_aead(server, req, tr_hdr, iv, sgt.sgl, sgt.sgl,
 			   len + rest + SMB2_SIGNATURE_SIZE, false);
 out:
-	kfree_sensitive(creq);
+	smb3_aead_req_free(creq, sgt.sgl);
 	return rc;
 }
 EXPORT_SYMBOL_IF_KUNIT(smb3_unseal);
