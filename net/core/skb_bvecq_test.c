@@ -684,25 +684,35 @@ static struct socket *socket_new(struct kunit *test, sa_family_t family, int typ
 	return sock;
 }
 
-/* Connect p->tx, of TCP or UDP, over the loopback device. Returns to whom. */
-static struct socket *pair_connect(struct kunit *test, struct pair *p,
-				   sa_family_t family, int type)
+/* p->tx, of TCP or UDP, and to whom it can connect over the loopback device. */
+static struct socket *pair_listen(struct kunit *test, struct pair *p, sa_family_t family,
+				  int type, struct sockaddr_storage *addr)
 {
-	struct sockaddr_storage addr = { .ss_family = family };
 	struct socket *listener;
 
 	KUNIT_ASSERT_EQ(test, 0, lo_up());
 	listener = socket_new(test, family, type);
 	p->tx = socket_new(test, family, type);
-	KUNIT_ASSERT_EQ(test, 0, kernel_bind(listener, (struct sockaddr_unsized *)&addr,
-					     sizeof(addr)));
+	*addr = (struct sockaddr_storage){ .ss_family = family };
+	KUNIT_ASSERT_EQ(test, 0, kernel_bind(listener, (struct sockaddr_unsized *)addr,
+					     sizeof(*addr)));
 	if (type == SOCK_STREAM)
 		KUNIT_ASSERT_EQ(test, 0, kernel_listen(listener, 1));
-	KUNIT_ASSERT_GT(test, kernel_getsockname(listener, (struct sockaddr *)&addr), 0);
+	KUNIT_ASSERT_GT(test, kernel_getsockname(listener, (struct sockaddr *)addr), 0);
 	if (family == AF_INET)
-		((struct sockaddr_in *)&addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		((struct sockaddr_in *)addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	else
-		((struct sockaddr_in6 *)&addr)->sin6_addr = in6addr_loopback;
+		((struct sockaddr_in6 *)addr)->sin6_addr = in6addr_loopback;
+	return listener;
+}
+
+/* The same, connected. */
+static struct socket *pair_connect(struct kunit *test, struct pair *p,
+				   sa_family_t family, int type)
+{
+	struct sockaddr_storage addr;
+	struct socket *listener = pair_listen(test, p, family, type, &addr);
+
 	KUNIT_ASSERT_EQ(test, 0, kernel_connect(p->tx, (struct sockaddr_unsized *)&addr,
 						sizeof(addr), 0));
 	return listener;
@@ -932,6 +942,57 @@ static void test_stream(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, m->nr, m->copied);
 	else if (!c->reused)
 		KUNIT_EXPECT_EQ(test, 0, m->copied);
+}
+
+static const struct fastopen_case {
+	const char	*name;
+	size_t		len;
+} fastopen_cases[] = {
+	{ "in the SYN",		900 },
+	{ "more than a SYN",	100000 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(fastopen, fastopen_cases, name);
+
+static u8 fastopen_was;
+
+static void fastopen_restore(void *unused)
+{
+	WRITE_ONCE(init_net.ipv4.sysctl_tcp_fastopen, fastopen_was);
+}
+
+/* What is given to connect with is copied, in the SYN and behind it: nobody knew then
+ * whether the route's device can gather.
+ */
+static void test_fastopen(struct kunit *test)
+{
+	const struct fastopen_case *c = test->param_value;
+	struct message *m = message_new(test, c->len, 300, BVECQ_MEM_PAGE);
+	struct sockaddr_storage addr;
+	struct socket *listener;
+	struct msghdr msg = {
+		.msg_flags = MSG_FASTOPEN,
+		.msg_name = &addr,
+		.msg_namelen = sizeof(struct sockaddr_in),
+	};
+	struct pair p = {};
+
+	fastopen_was = READ_ONCE(init_net.ipv4.sysctl_tcp_fastopen);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fastopen_restore, NULL));
+	WRITE_ONCE(init_net.ipv4.sysctl_tcp_fastopen,
+		   TFO_CLIENT_ENABLE | TFO_CLIENT_NO_COOKIE |
+		   TFO_SERVER_ENABLE | TFO_SERVER_COOKIE_NOT_REQD | TFO_SERVER_WO_SOCKOPT1);
+	listener = pair_listen(test, &p, AF_INET, SOCK_STREAM, &addr);
+	KUNIT_ASSERT_EQ(test, 0, bvecq_sendmsg_begin(&msg, m->head, m->len, false));
+	KUNIT_EXPECT_EQ(test, m->len, sock_sendmsg(p.tx, &msg));
+	KUNIT_EXPECT_TRUE(test, tcp_sk(p.tx->sk)->syn_data);
+	bvecq_sendmsg_end(&msg);
+
+	pair_accept(test, &p, listener);
+	expect_received(test, &p, m->len);
+	KUNIT_EXPECT_GT(test, wait_event_timeout(m->wait, READ_ONCE(m->told) == m->nr, WAIT), 0);
+	KUNIT_EXPECT_EQ(test, m->len, m->bytes);
+	KUNIT_EXPECT_EQ(test, m->nr, m->copied);
 }
 
 /* What waits in the socket has no page references; small messages share packets. */
@@ -1710,6 +1771,24 @@ static void test_refuse_iter(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, m->told);
 }
 
+static const struct ubuf_info_ops other_ubuf_ops;
+
+/* Nor has a ubuf of another kind. */
+static void test_refuse_ubuf(struct kunit *test)
+{
+	const struct takes_case *c = test->param_value;
+	struct message *m = message_new(test, 1000, 1000, BVECQ_MEM_PAGE);
+	struct pair *p = pair_new_type(test, AF_INET, c->type);
+	struct ubuf_info ubuf = { .ops = &other_ubuf_ops, .flags = SKBFL_ZEROCOPY_FRAG };
+	struct msghdr msg = { .msg_flags = MSG_SPLICE_PAGES, .msg_ubuf = &ubuf };
+
+	refcount_set(&ubuf.refcnt, 1);
+	iov_iter_bvec_queue(&msg.msg_iter, ITER_SOURCE, m->head, 0, 0, 1000);
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, sock_sendmsg(p->tx, &msg));
+	KUNIT_EXPECT_EQ(test, 1000, msg_data_left(&msg));
+	KUNIT_EXPECT_EQ(test, 1, refcount_read(&ubuf.refcnt));
+}
+
 static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_slab),
 	KUNIT_CASE(test_busy),
@@ -1717,6 +1796,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE_PARAM(test_refuse_layered, takes_gen_params),
 	KUNIT_CASE(test_refuse_accepted),
 	KUNIT_CASE_PARAM(test_refuse_iter, takes_gen_params),
+	KUNIT_CASE_PARAM(test_refuse_ubuf, takes_gen_params),
 	KUNIT_CASE_PARAM(test_packet, packet_gen_params),
 	KUNIT_CASE(test_handler),
 	KUNIT_CASE(test_packet_full),
@@ -1736,6 +1816,7 @@ static struct kunit_case skb_bvecq_cases[] = {
 	KUNIT_CASE(test_packet_list),
 	KUNIT_CASE(test_gro_list),
 	KUNIT_CASE_PARAM(test_stream, stream_gen_params),
+	KUNIT_CASE_PARAM(test_fastopen, fastopen_gen_params),
 	KUNIT_CASE(test_queued),
 	KUNIT_CASE(test_turns),
 	KUNIT_CASE_SLOW(test_progress),
